@@ -29,8 +29,9 @@ def chimera(ranks: int, microbatches: int) -> Schedule:
             f"m = {nearest}",
         )
     units = microbatches // ranks
-    ops = [_rank_ops(rank, ranks, units) for rank in range(ranks)]
-    return assemble("chimera", ranks, microbatches, ops)
+    return assemble(
+        "chimera", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, units)
+    )
 
 
 def _rank_ops(rank: int, ranks: int, units: int) -> list[Op]:

@@ -17,8 +17,9 @@ def dualpipe(ranks: int, microbatches: int) -> Schedule:
     F0.0 F1.0 F0.1 B1.0 FB(F1.1, B0.0) B1.1 I0.1 W0.1
     """
     check_dualpipe(ranks, microbatches)
-    ops = [_rank_ops(rank, ranks, microbatches) for rank in range(ranks)]
-    return assemble("dualpipe", ranks, microbatches, ops)
+    return assemble(
+        "dualpipe", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, microbatches)
+    )
 
 
 def check_dualpipe(ranks: int, microbatches: int) -> None:

@@ -25,5 +25,9 @@ def dualpipev(ranks: int, microbatches: int) -> Schedule:
             f"P = {ranks}, m = {microbatches}",
             f"m = {2 * ranks - 1}",
         )
-    ops = [eight_steps(rank, ranks, microbatches, near=0, far=1) for rank in range(ranks)]
-    return assemble("dualpipev", ranks, microbatches, ops)
+    return assemble(
+        "dualpipev",
+        ranks,
+        microbatches,
+        lambda rank: eight_steps(rank, ranks, microbatches, near=0, far=1),
+    )

@@ -11,31 +11,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import NamedTuple
 
-from dualpipe_ref.schedule.ir import Message, Op, OpKind, Payload, Placement, Program, Schedule
+from dualpipe_ref.schedule.collection import collection_paused
+from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.ir import (
+    Message,
+    Op,
+    OpKind,
+    Payload,
+    Placement,
+    Program,
+    Schedule,
+    Wire,
+)
 
 NO_CHUNK = -1
+NOBODY = -1
 
 
-class FlatOp(NamedTuple):
-    """An op as integers: `awaits` and `emits` are the messages that it needs first and makes possible."""
+# An op as integers: (kind, forward chunk, backward chunk, awaits, emits), with NO_CHUNK for none;
+# `awaits` and `emits` are the messages that it needs first and makes possible. A bare tuple: the
+# verifier and the simulator unpack hundreds of thousands of them.
+FlatOp = tuple[OpKind, int, int, tuple[int, ...], tuple[int, ...]]
 
-    kind: OpKind
-    forward: int
-    backward: int
-    awaits: tuple[int, ...]
-    emits: tuple[int, ...]
-
-
-class FlatBatch(NamedTuple):
-    """A batch as integers: the messages that this rank sends, and those that it receives."""
-
-    sends: tuple[int, ...]
-    receives: tuple[int, ...]
+# A batch as integers: the messages that this rank sends, and those that it receives.
+FlatBatch = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-FlatProgram = list[FlatOp | FlatBatch]
+class FlatRank(NamedTuple):
+    """One rank's program: `batches[i]` are issued before `ops[i]`, the last ones after all ops."""
+
+    ops: list[FlatOp]
+    batches: list[tuple[FlatBatch, ...]]
 
 
 @dataclass(frozen=True)
@@ -60,96 +69,125 @@ class Numbering:
         direction, stage = self.placement.homes[rank][slot]
         return (direction * self.placement.stages + stage) * self.n + microbatch
 
-    def describe_chunk(self, index: int) -> tuple[int, int, int, int]:
-        """(rank, direction, stage, microbatch) of a chunk."""
+    def chunk_home(self, index: int) -> tuple[int, int, int]:
+        """(rank, slot, microbatch) of a chunk."""
         row, microbatch = divmod(index, self.n)
         direction, stage = divmod(row, self.placement.stages)
-        return self.placement.routes[direction][stage][0], direction, stage, microbatch
-
-    def message_index(self, message: Message) -> int:
-        row = message.direction * self.placement.stages + message.stage
-        chunk = row * self.n + message.microbatch
-        return chunk if message.payload is Payload.ACTIVATION else chunk + self.chunks
+        return *self.placement.routes[direction][stage], microbatch
 
     @cached_property
-    def wires(self) -> tuple[tuple[Payload, int, int, int, int], ...]:
-        """(payload, direction, stage, source, destination) by `message index // n`; a hand-over within a
-        rank has source = destination, and the ends of the model hand to nobody (-1)."""
-        rows = []
+    def wires(self) -> tuple[Wire, ...]:
+        """The wire of a message by `index // n`. A hand-over within a rank has source = destination,
+        and what leaves the model at either end goes to `NOBODY`: neither is ever sent."""
+        wires = []
         for payload, step in ((Payload.ACTIVATION, 1), (Payload.GRADIENT, -1)):
             for direction, route in enumerate(self.placement.routes):
                 for stage, (rank, _) in enumerate(route):
                     inside = 0 <= stage + step < len(route)
-                    destination = route[stage + step][0] if inside else NO_CHUNK
-                    rows.append((payload, direction, stage, rank, destination))
-        return tuple(rows)
+                    destination = route[stage + step][0] if inside else NOBODY
+                    wires.append(Wire(payload, direction, stage, rank, destination))
+        return tuple(wires)
 
     def message(self, index: int) -> Message:
-        """The message with this index (it must be one that crosses ranks)."""
         row, microbatch = divmod(index, self.n)
-        payload, direction, stage, source, destination = self.wires[row]
-        return Message(payload, direction, stage, microbatch, source, destination)
+        return Message(self.wires[row], microbatch)
+
+    def all_messages(self) -> list[Message]:
+        """Every message of the step by its index; those that never travel keep their place."""
+        return [
+            message
+            for wire in self.wires
+            for message in map(Message._make, zip(repeat(wire), range(self.n), strict=False))
+        ]
 
     @cached_property
-    def crossings(self) -> tuple[tuple[bool, bool], ...]:
-        """For each (direction, stage) row: does its input, does its output come from or go to another rank."""
-        rows = []
-        for route in self.placement.routes:
-            ranks = [rank for rank, _ in route]
-            rows += [
-                (
-                    stage > 0 and ranks[stage - 1] != rank,
-                    stage + 1 < len(ranks) and ranks[stage + 1] != rank,
-                )
-                for stage, rank in enumerate(ranks)
-            ]
-        return tuple(rows)
+    def crosses(self) -> tuple[bool, ...]:
+        """Whether a message goes from one rank to another, by `index // n`."""
+        return tuple(wire.destination not in (NOBODY, wire.source) for wire in self.wires)
 
     def flatten(self, rank: int, ops: Iterable[Op]) -> list[FlatOp]:
-        """The ops of one rank as integers. Slots and micro-batches must be in range."""
-        n, chunks = self.n, self.chunks
-        stages = self.placement.stages
+        """The ops of one rank as integers.
+
+        Raises InputError where an op names a slot or a micro-batch that the step has not.
+        """
+        n, chunks, stages = self.n, self.chunks, self.placement.stages
         rows = [direction * stages + stage for direction, stage in self.placement.homes[rank]]
+        gradient_rows = len(self.wires) // 2
         base = [row * n for row in rows]
-        before = [self.crossings[row][0] for row in rows]
-        after = [self.crossings[row][1] for row in rows]
-        weight, new = OpKind.W, FlatOp._make
-        flat = []
-        for kind, forward, backward in ops:
+        emits_forward = [self.crosses[row] for row in rows]
+        emits_backward = [self.crosses[row + gradient_rows] for row in rows]
+        slots = range(len(rows))
+        microbatches = range(n)
+        weight = OpKind.W
+        flat: list[FlatOp] = []
+        for op in ops:
+            kind, forward, backward = op
             f = b = NO_CHUNK
             awaits: tuple[int, ...] = ()
             emits: tuple[int, ...] = ()
             if forward is not None:
                 slot, microbatch = forward
+                if slot not in slots or microbatch not in microbatches:
+                    raise self._out_of_range(rank, op)
                 f = base[slot] + microbatch
-                if before[slot]:
+                # The gradient goes back exactly where the activation came from.
+                if emits_backward[slot]:
                     awaits = (f - n,)
-                if after[slot]:
+                if emits_forward[slot]:
                     emits = (f,)
             if backward is not None:
                 slot, microbatch = backward
+                if slot not in slots or microbatch not in microbatches:
+                    raise self._out_of_range(rank, op)
                 b = base[slot] + microbatch
                 if kind is not weight:
-                    if after[slot]:
+                    if emits_forward[slot]:
                         awaits += (chunks + b + n,)
-                    if before[slot]:
+                    if emits_backward[slot]:
                         emits += (chunks + b,)
-            flat.append(new((kind, f, b, awaits, emits)))
+            flat.append((kind, f, b, awaits, emits))
         return flat
 
-    def flatten_program(self, rank: int, program: Program) -> FlatProgram:
-        """The whole program of one rank as integers."""
-        ops = iter(self.flatten(rank, [event for event in program if type(event) is Op]))
-        index = self.message_index
-        flat: FlatProgram = []
+    def _out_of_range(self, rank: int, op: Op) -> InputError:
+        return InputError(
+            f"slots are 0..{self.placement.slots - 1} and micro-batches 0..{self.n - 1}",
+            f"{op} on rank {rank}",
+        )
+
+    def flatten_program(self, rank: int, program: Program) -> FlatRank:
+        """The whole program of one rank as integers.
+
+        Raises InputError where a message goes a way that the placement has not, or not by this rank.
+        """
+        outgoing = self._bases(rank, end=3)
+        incoming = self._bases(rank, end=4)
+        ops: list[Op] = []
+        batches: list[tuple[FlatBatch, ...]] = [()]
         for event in program:
             if isinstance(event, Op):
-                flat.append(next(ops))
-            else:
-                sends = [index(message) for message in event.messages if message.source == rank]
-                receives = [index(message) for message in event.messages if message.source != rank]
-                flat.append(FlatBatch(tuple(sends), tuple(receives)))
-        return flat
+                ops.append(event)
+                batches.append(())
+                continue
+            sends, receives = [], []
+            for message in event.messages:
+                wire, microbatch = message
+                base = outgoing.get(wire, incoming.get(wire))
+                if base is None or not 0 <= microbatch < self.n:
+                    raise InputError(
+                        "a rank sends its own outputs and receives its own inputs",
+                        f"the {message} on rank {rank}",
+                    )
+                (sends if wire in outgoing else receives).append(base + microbatch)
+            batches[-1] += ((tuple(sends), tuple(receives)),)
+        return FlatRank(self.flatten(rank, ops), batches)
+
+    def _bases(self, rank: int, end: int) -> dict[Wire, int]:
+        """First message index of each wire that starts (end=3) or ends (end=4) at `rank`."""
+        return {
+            wire: row * self.n
+            for row, wire in enumerate(self.wires)
+            if self.crosses[row] and wire[end] == rank
+        }
 
 
 @dataclass(frozen=True)
@@ -157,7 +195,7 @@ class FlatSchedule:
     """A schedule's numbering and its programs as integers."""
 
     numbering: Numbering
-    programs: list[FlatProgram]
+    ranks: list[FlatRank]
 
 
 def flat_schedule(schedule: Schedule) -> FlatSchedule:
@@ -165,9 +203,16 @@ def flat_schedule(schedule: Schedule) -> FlatSchedule:
     kept: FlatSchedule | None = schedule.__dict__.get("_flat")
     if kept is None:
         numbering = Numbering(schedule.placement, schedule.microbatches_per_direction)
-        programs = [
-            numbering.flatten_program(rank, program)
-            for rank, program in enumerate(schedule.programs)
-        ]
-        kept = schedule.__dict__["_flat"] = FlatSchedule(numbering, programs)
+        with collection_paused():
+            ranks = [
+                numbering.flatten_program(rank, program)
+                for rank, program in enumerate(schedule.programs)
+            ]
+        kept = keep_flat(schedule, FlatSchedule(numbering, ranks))
     return kept
+
+
+def keep_flat(schedule: Schedule, flat: FlatSchedule) -> FlatSchedule:
+    """Keep an integer form that was made along with the schedule."""
+    schedule.__dict__["_flat"] = flat
+    return flat

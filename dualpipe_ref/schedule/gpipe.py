@@ -16,7 +16,7 @@ def gpipe(ranks: int, microbatches: int) -> Schedule:
     """
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
-    return assemble("gpipe", ranks, microbatches, [_rank_ops(microbatches)] * ranks)
+    return assemble("gpipe", ranks, microbatches, lambda _: _rank_ops(microbatches))
 
 
 # book: gpipe

@@ -21,8 +21,11 @@ def interleaved(ranks: int, microbatches: int, chunks: int = 2) -> Schedule:
     require_int("m", microbatches, 1)
     require_int("chunks", chunks, 2)
     per_round = _microbatches_per_round(ranks, microbatches)
-    ops = [_rank_ops(rank, ranks, microbatches, chunks, per_round) for rank in range(ranks)]
-    return assemble("interleaved", ranks, microbatches, ops, chunks)
+
+    def rank_ops(rank: int) -> list[Op]:
+        return _rank_ops(rank, ranks, microbatches, chunks, per_round)
+
+    return assemble("interleaved", ranks, microbatches, rank_ops, chunks)
 
 
 def _microbatches_per_round(ranks: int, microbatches: int) -> int:

@@ -66,28 +66,56 @@ class Payload(StrEnum):
     GRADIENT = "gradient"
 
 
-class Message(NamedTuple):
-    """The output of `stage` for one micro-batch on its way between two ranks.
-
-    The same object stands in a batch of the source (there it is a send) and in one of the
-    destination (there it is a receive). On the wire it has no tag: the k-th send of a channel
-    (source, destination) meets the k-th receive.
-
-    >>> print(Message(Payload.GRADIENT, 0, 5, 2, 5, 4))
-    gradient of micro-batch 2, direction 0, from stage 5 (rank 5 to rank 4)
-    """
+class Wire(NamedTuple):
+    """One way that messages go in a placement: the output of `stage`, from the rank that holds it to the next."""
 
     payload: Payload
     direction: int
     stage: int
-    microbatch: int
     source: int
     destination: int
 
+
+class Message(NamedTuple):
+    """One micro-batch's output on a wire.
+
+    The same message stands in a batch of the source (there it is a send) and in one of the
+    destination (there it is a receive). It has no tag when it travels: the k-th send of a channel
+    (source, destination) meets the k-th receive, whatever the wires.
+
+    >>> print(Message(Wire(Payload.GRADIENT, 0, 5, 5, 4), 2))
+    gradient of micro-batch 2, direction 0, from stage 5 (rank 5 to rank 4)
+    """
+
+    wire: Wire
+    microbatch: int
+
+    @property
+    def payload(self) -> Payload:
+        return self.wire.payload
+
+    @property
+    def direction(self) -> int:
+        return self.wire.direction
+
+    @property
+    def stage(self) -> int:
+        """The stage whose output this is."""
+        return self.wire.stage
+
+    @property
+    def source(self) -> int:
+        return self.wire.source
+
+    @property
+    def destination(self) -> int:
+        return self.wire.destination
+
     def __str__(self) -> str:
+        payload, direction, stage, source, destination = self.wire
         return (
-            f"{self.payload} of micro-batch {self.microbatch}, direction {self.direction},"
-            f" from stage {self.stage} (rank {self.source} to rank {self.destination})"
+            f"{payload} of micro-batch {self.microbatch}, direction {direction},"
+            f" from stage {stage} (rank {source} to rank {destination})"
         )
 
 

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from dualpipe_ref.schedule.flat import FlatOp, Numbering
-from dualpipe_ref.schedule.ir import (
-    Batch,
-    Event,
-    Message,
-    Op,
-    OpKind,
-    Placement,
-    Program,
-    Schedule,
+from dualpipe_ref.schedule.collection import collection_paused
+from dualpipe_ref.schedule.flat import (
+    FlatBatch,
+    FlatOp,
+    FlatRank,
+    FlatSchedule,
+    Numbering,
+    keep_flat,
 )
+from dualpipe_ref.schedule.ir import Batch, Event, Message, Op, OpKind, Program, Schedule
 from dualpipe_ref.schedule.kinds import placement_of, slots_of
 
 
 def assemble(
-    kind: str, ranks: int, microbatches: int, ops: Sequence[Sequence[Op]], chunks: int | None = None
+    kind: str,
+    ranks: int,
+    microbatches: int,
+    rank_ops: Callable[[int], Sequence[Op]],
+    chunks: int | None = None,
 ) -> Schedule:
-    """The schedule of this kind with these computations, and its messages placed by `place_messages`."""
+    """The schedule in which rank r runs `rank_ops(r)`, its messages placed by `place_messages`."""
     placement = placement_of(kind, ranks, slots_of(kind, chunks))
-    n = microbatches // placement.directions
-    return Schedule(kind, placement, microbatches, place_messages(placement, n, ops))
+    numbering = Numbering(placement, microbatches // placement.directions)
+    with collection_paused():
+        ops = [rank_ops(rank) for rank in range(ranks)]
+        flat_ops = [numbering.flatten(rank, ops[rank]) for rank in range(ranks)]
+        batches = place_messages(numbering, flat_ops)
+        messages = numbering.all_messages()
+        programs = tuple(_program(messages, *rank) for rank in zip(ops, batches, strict=True))
+        schedule = Schedule(kind, placement, microbatches, programs)
+    flat_ranks = list(map(FlatRank, flat_ops, batches))
+    keep_flat(schedule, FlatSchedule(numbering, flat_ranks))
+    return schedule
 
 
 # book: place-messages
 TICKS = {OpKind.F: 1, OpKind.I: 1, OpKind.W: 1, OpKind.B: 2, OpKind.FB: 2}
 
 
-def place_messages(placement: Placement, n: int, ops: Sequence[Sequence[Op]]) -> tuple[Program, ...]:
-    """Give every message one moment in a single order of all events; each rank keeps its own part of it.
+def place_messages(numbering: Numbering, ops: list[list[FlatOp]]) -> list[list[tuple[FlatBatch, ...]]]:
+    """The batches before each op of each rank, and after the last: give every message one moment.
 
     A clock ticks; F, I and W take one tick, B and FB two. When an op ends, its messages join the open
     batches of both their ranks; a rank that starts an op first closes its batch. Both ends of a channel
@@ -40,59 +52,61 @@ def place_messages(placement: Placement, n: int, ops: Sequence[Sequence[Op]]) ->
     has not happened never waits for a later one, so nothing deadlocks, even where a send blocks until its
     receive is there. The ticks only choose among safe orders: real durations may be anything.
 
-    Where the ops themselves cannot run to their end, the rest is kept without messages: `verify` says why.
+    Where the ops themselves cannot run to their end, the rest gets no messages: `verify` says why.
     """
-    numbering = Numbering(placement, n)
-    flat = [numbering.flatten(rank, rank_ops) for rank, rank_ops in enumerate(ops)]
-    programs: list[list[Event]] = [[] for _ in ops]
-    open_batches: list[list[Message]] = [[] for _ in ops]
+    n, ends = numbering.n, [(wire.source, wire.destination) for wire in numbering.wires]
+    batches: list[list[tuple[FlatBatch, ...]]] = [[] for _ in ops]
+    sends: list[list[int]] = [[] for _ in ops]
+    receives: list[list[int]] = [[] for _ in ops]
     arrived = bytearray(2 * numbering.chunks)
-    position = [0] * len(ops)
-    idle = [rank for rank in range(len(ops)) if flat[rank]]
-    ending: tuple[list[int], ...] = ([], [], [])  # ranks whose op ends at this tick, the next, the one after
+    ending: tuple[list[int], list[int], list[int]] = ([], [], [])  # ranks by ticks until their op ends
+    idle = [rank for rank, rank_ops in enumerate(ops) if rank_ops]
     while idle or any(ending):
         waiting = []
         for rank in idle:
-            place = position[rank]
-            op = flat[rank][place]
-            if not _has_its_messages(op, arrived):
+            kind, _, _, awaits, _ = ops[rank][len(batches[rank])]
+            if not all(map(arrived.__getitem__, awaits)):
                 waiting.append(rank)
                 continue
-            if open_batches[rank]:
-                programs[rank].append(Batch(tuple(open_batches[rank])))
-                open_batches[rank] = []
-            programs[rank].append(ops[rank][place])
-            ending[TICKS[op.kind]].append(rank)
+            batches[rank].append(_closed(sends[rank], receives[rank]))
+            sends[rank], receives[rank] = [], []
+            ending[TICKS[kind]].append(rank)
         if not any(ending):
             break
         ending = (ending[1], ending[2], [])
         for rank in ending[0]:
-            for index in flat[rank][position[rank]].emits:
-                message = numbering.message(index)
-                open_batches[message.source].append(message)
-                open_batches[message.destination].append(message)
-                arrived[index] = True
-            position[rank] += 1
-            if position[rank] < len(flat[rank]):
+            started = len(batches[rank])
+            for message in ops[rank][started - 1][4]:
+                source, destination = ends[message // n]
+                sends[source].append(message)
+                receives[destination].append(message)
+                arrived[message] = True
+            if started < len(ops[rank]):
                 waiting.append(rank)
-        ending[0].clear()
+        ending = ([], ending[1], ending[2])
         idle = waiting
-    return tuple(map(_close, programs, open_batches, ops, position))
-
-
-def _close(
-    program: list[Event], batch: list[Message], ops: Sequence[Op], position: int
-) -> Program:
-    """Add the last batch, and the ops that never could run."""
-    last = [Batch(tuple(batch))] if batch else []
-    return tuple([*program, *last, *ops[position:]])
+    for rank, rank_ops in enumerate(ops):
+        batches[rank].append(_closed(sends[rank], receives[rank]))
+        batches[rank] += [()] * (len(rank_ops) + 1 - len(batches[rank]))
+    return batches
 
 
 # book: end place-messages
 
 
-def _has_its_messages(op: FlatOp, arrived: bytearray) -> bool:
-    for index in op.awaits:  # noqa: SIM110 - the hottest line of the placement; a generator costs 3x
-        if not arrived[index]:
-            return False
-    return True
+def _closed(sends: list[int], receives: list[int]) -> tuple[FlatBatch, ...]:
+    return ((tuple(sends), tuple(receives)),) if sends or receives else ()
+
+
+def _program(
+    messages: list[Message], ops: Sequence[Op], batches: list[tuple[FlatBatch, ...]]
+) -> Program:
+    """Ops and batches in one line, with messages in place of integers."""
+    events: list[Event] = []
+    message = messages.__getitem__
+    for place, before in enumerate(batches):
+        for sends, receives in before:
+            events.append(Batch(tuple(map(message, sends + receives))))
+        if place < len(ops):
+            events.append(ops[place])
+    return tuple(events)

@@ -18,8 +18,9 @@ def one_f_one_b(ranks: int, microbatches: int) -> Schedule:
     """
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
-    ops = [_rank_ops(rank, ranks, microbatches) for rank in range(ranks)]
-    return assemble("1f1b", ranks, microbatches, ops)
+    return assemble(
+        "1f1b", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, microbatches)
+    )
 
 
 # book: 1f1b

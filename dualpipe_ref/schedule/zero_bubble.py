@@ -19,8 +19,9 @@ def zb_h1(ranks: int, microbatches: int) -> Schedule:
     """
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
-    ops = [_h1_rank_ops(rank, ranks, microbatches) for rank in range(ranks)]
-    return assemble("zb-h1", ranks, microbatches, ops)
+    return assemble(
+        "zb-h1", ranks, microbatches, lambda rank: _h1_rank_ops(rank, ranks, microbatches)
+    )
 
 
 def _h1_rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
@@ -50,8 +51,9 @@ def zb_v(ranks: int, microbatches: int) -> Schedule:
     """
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
-    ops = [_v_rank_ops(rank, ranks, microbatches) for rank in range(ranks)]
-    return assemble("zb-v", ranks, microbatches, ops)
+    return assemble(
+        "zb-v", ranks, microbatches, lambda rank: _v_rank_ops(rank, ranks, microbatches)
+    )
 
 
 def _v_rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:

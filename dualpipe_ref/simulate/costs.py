@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.ir import Op, OpKind, Schedule
+from dualpipe_ref.schedule.ir import OpKind, Schedule
 
 Number = int | float | Fraction
 Sends = Literal["eager", "rendezvous"]
@@ -92,18 +92,21 @@ class Costs:
 
     def durations(self, schedule: Schedule, rank: int) -> list[Number]:
         """Time of each op of `rank`, in order."""
-        stage = [stage for _, stage in schedule.placement.homes[rank]]
         scale = self.rank_scale[rank] if self.rank_scale else 1
-        known: dict[tuple[OpKind, int, int], Number] = {}
-
-        def duration(op: Op) -> Number:
-            kind, forward, backward = op
-            key = (kind, forward.slot if forward else 0, backward.slot if backward else 0)
-            if key not in known:
-                known[key] = self.of(kind, stage[key[1]], stage[key[2]]) * scale
-            return known[key]
-
-        return [duration(op) for op in schedule.ops[rank]]
+        ops = schedule.ops[rank]
+        if not any(isinstance(getattr(self, name), Sequence) for name in OpKind):
+            by_kind = {kind: self.of(kind) * scale for kind in OpKind}
+            return [by_kind[op.kind] for op in ops]
+        stage = [stage for _, stage in schedule.placement.homes[rank]]
+        return [
+            self.of(
+                kind,
+                stage[forward.slot] if forward else 0,
+                stage[backward.slot] if backward else 0,
+            )
+            * scale
+            for kind, forward, backward in ops
+        ]
 
 
 def _half(total: Number) -> Number:

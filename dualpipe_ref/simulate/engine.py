@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import overload
 
-from dualpipe_ref.schedule.flat import FlatBatch, FlatOp, FlatProgram, flat_schedule
+from dualpipe_ref.schedule.collection import collection_paused
+from dualpipe_ref.schedule.flat import Numbering, flat_schedule
 from dualpipe_ref.schedule.ir import Payload, Schedule
 from dualpipe_ref.simulate.costs import Costs, Network, Number
 from dualpipe_ref.simulate.timeline import Timeline, Transfer
@@ -28,106 +29,99 @@ def simulate(
     """
     costs, network = costs or Costs(), network or Network()
     costs.check_fits(schedule)
-    walk = _Walk(schedule, costs, network)
-    step = walk.eager if network.sends == "eager" else walk.rendezvous
-    ready = list(range(schedule.ranks))
-    while ready:
-        ready += step(ready.pop())
-    if any(place < len(program) for place, program in zip(walk.place, walk.programs, strict=True)):
+    with collection_paused():
+        walk = _Walk(schedule, costs, network)
+        step = walk.eager if network.sends == "eager" else walk.rendezvous
+        while walk.ready:
+            step(walk.ready.pop())
+    if list(map(len, walk.ends)) != list(map(len, walk.durations)):
         raise CannotRunError(f"{schedule!r} stops before its end under {network.sends} sends")
+    times = (walk.sent, walk.departure, walk.arrival)
     return Timeline(
         schedule,
         tuple(map(tuple, walk.starts)),
         tuple(map(tuple, walk.ends)),
-        _Transfers(schedule, walk.sent, walk.departure, walk.arrival),
+        _Transfers(walk.numbering, *times),
     )
 
 
-@dataclass
 class _Walk:
     """State of a run: how far each rank is, what time it has, what each message has done."""
 
-    schedule: Schedule
-    costs: Costs
-    network: Network
-    place: list[int] = field(init=False)
-    clock: list[Number] = field(init=False)
-    starts: list[list[Number]] = field(init=False)
-    ends: list[list[Number]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        flat = flat_schedule(self.schedule)
-        self.programs: list[FlatProgram] = flat.programs
-        self.chunks = flat.numbering.chunks
-        ranks = self.schedule.ranks
-        self.durations = [self.costs.durations(self.schedule, rank) for rank in range(ranks)]
-        self.place, self.clock = [0] * ranks, [0] * ranks
-        self.starts, self.ends = [[] for _ in range(ranks)], [[] for _ in range(ranks)]
-        messages = 2 * self.chunks
+    def __init__(self, schedule: Schedule, costs: Costs, network: Network) -> None:
+        flat = flat_schedule(schedule)
+        count = schedule.ranks
+        self.ranks, self.numbering, self.network = flat.ranks, flat.numbering, network
+        self.durations = [costs.durations(schedule, rank) for rank in range(count)]
+        self.ready = list(range(count))
+        self.clock: list[Number] = [0] * count
+        self.starts: list[list[Number]] = [[] for _ in range(count)]
+        self.ends: list[list[Number]] = [[] for _ in range(count)]
+        # How many of the batches before its next op each rank has left (they are issued in order).
+        self.batches_left = [0] * count
+        messages = 2 * flat.numbering.chunks
         self.sent: list[Number | None] = [None] * messages
-        self.received: list[Number | None] = [None] * messages
+        self.posted: list[Number | None] = [None] * messages
         self.departure: list[Number | None] = [None] * messages
         self.arrival: list[Number | None] = [None] * messages
         self.waiting: dict[int, int] = {}
         self.channel_free: dict[tuple[int, int], Number] = {}
-        self.instant = self.network.bandwidth is None and self.network.latency == 0
+        self.instant = network.bandwidth is None and network.latency == 0
 
-    def eager(self, rank: int) -> Iterator[int]:
-        """Run `rank` until an op lacks a message; yield the ranks that its sends wake."""
-        program, durations = self.programs[rank], self.durations[rank]
-        starts, ends, arrival = self.starts[rank], self.ends[rank], self.arrival
-        now, place = self.clock[rank], self.place[rank]
-        for place in range(place, len(program) + 1):
-            if place == len(program):
+    def eager(self, rank: int) -> None:
+        """Run `rank` until an op lacks a message. A send is over when it is issued."""
+        ops, batches = self.ranks[rank]
+        durations, starts, ends = self.durations[rank], self.starts[rank], self.ends[rank]
+        arrival, waiting, now = self.arrival, self.waiting, self.clock[rank]
+        for place in range(len(ends), len(batches)):
+            if not self.batches_left[rank]:
+                for sends, _ in batches[place]:
+                    for message in sends:
+                        self._depart(message, now, now)
+                        if message in waiting:
+                            self.ready.append(waiting.pop(message))
+            if place == len(ops):
                 break
-            event = program[place]
-            if type(event) is FlatOp:
-                start = now
-                for message in event.awaits:
-                    there = arrival[message]
-                    if there is None:
-                        self.waiting[message] = rank
-                        break
-                    if there > start:
-                        start = there
-                else:
-                    starts.append(start)
-                    now = start + durations[len(ends)]
-                    ends.append(now)
-                    continue
-                break
-            for message in event.sends:
-                self._depart(message, now, now)
-                if message in self.waiting:
-                    yield self.waiting.pop(message)
-        self.clock[rank], self.place[rank] = now, place
-
-    def rendezvous(self, rank: int) -> Iterator[int]:
-        """Run `rank` until a batch is not met; yield the ranks whose messages it meets."""
-        program, durations = self.programs[rank], self.durations[rank]
-        while self.place[rank] < len(program):
-            event = program[self.place[rank]]
-            if isinstance(event, FlatBatch):
-                yield from self._issue(event, self.clock[rank])
-                missing = [m for m in event.sends + event.receives if self.arrival[m] is None]
-                if missing:
-                    self.waiting.update(dict.fromkeys(missing, rank))
+            start = now
+            for message in ops[place][3]:
+                there = arrival[message]
+                if there is None:
+                    waiting[message] = rank
+                    self.batches_left[rank] = 1
+                    self.clock[rank] = now
                     return
-                arrivals = [self.arrival[m] for m in event.sends + event.receives]
-                self.clock[rank] = max(self.clock[rank], *arrivals)  # type: ignore[type-var, assignment]
-            else:
-                if any(self.arrival[m] is None for m in event.awaits):
-                    return
-                self.starts[rank].append(self.clock[rank])
-                self.clock[rank] += durations[len(self.ends[rank])]
-                self.ends[rank].append(self.clock[rank])
-            self.place[rank] += 1
+                if there > start:
+                    start = there
+            self.batches_left[rank] = 0
+            now = start + durations[place]
+            starts.append(start)
+            ends.append(now)
 
-    def _issue(self, batch: FlatBatch, now: Number) -> Iterator[int]:
-        """Offer both kinds of messages; those whose other end is there already travel now."""
+    def rendezvous(self, rank: int) -> None:
+        """Run `rank` until a batch has a message whose other end is not there yet."""
+        ops, batches = self.ranks[rank]
+        for place in range(len(self.ends[rank]), len(batches)):
+            for sends, receives in batches[place][self.batches_left[rank] :]:
+                self._issue(sends, receives, self.clock[rank])
+                arrivals = [self.arrival[message] for message in sends + receives]
+                if None in arrivals:
+                    missing = zip(sends + receives, arrivals, strict=True)
+                    self.waiting.update((message, rank) for message, there in missing if there is None)
+                    return
+                self.clock[rank] = max(self.clock[rank], *arrivals)  # type: ignore[type-var]
+                self.batches_left[rank] += 1
+            if place == len(ops) or any(self.arrival[message] is None for message in ops[place][3]):
+                return
+            self.batches_left[rank] = 0
+            self.starts[rank].append(self.clock[rank])
+            self.clock[rank] += self.durations[rank][place]
+            self.ends[rank].append(self.clock[rank])
+
+    def _issue(self, sends: tuple[int, ...], receives: tuple[int, ...], now: Number) -> None:
+        """Offer the messages of a batch; those whose other end is there travel now."""
         for mine, theirs, messages in (
-            (self.sent, self.received, batch.sends),
-            (self.received, self.sent, batch.receives),
+            (self.sent, self.posted, sends),
+            (self.posted, self.sent, receives),
         ):
             for message in messages:
                 if mine[message] is not None:
@@ -135,21 +129,20 @@ class _Walk:
                 mine[message] = now
                 other = theirs[message]
                 if other is not None:
-                    sent = self.sent[message]
-                    assert sent is not None
-                    self._depart(message, sent, max(now, other))
+                    self._depart(message, self.sent[message], max(now, other))
                     if message in self.waiting:
-                        yield self.waiting.pop(message)
+                        self.ready.append(self.waiting.pop(message))
 
-    def _depart(self, message: int, sent: Number, now: Number) -> None:
+    def _depart(self, message: int, sent: Number | None, now: Number) -> None:
+        """The message leaves when its channel is free of the ones before it."""
         self.sent[message] = sent
         if self.instant:
             self.departure[message] = self.arrival[message] = now
             return
-        detail = flat_schedule(self.schedule).numbering.message(message)
-        channel = (detail.source, detail.destination)
-        is_activation = detail.payload is Payload.ACTIVATION
+        wire = self.numbering.wires[message // self.numbering.n]
+        channel = (wire.source, wire.destination)
         network = self.network
+        is_activation = wire.payload is Payload.ACTIVATION
         size = network.activation_size if is_activation else network.gradient_size
         start = max(now, self.channel_free.get(channel, now))
         self.channel_free[channel] = start + network.occupancy(size)
@@ -162,23 +155,28 @@ class _Transfers(Sequence[Transfer]):
 
     def __init__(
         self,
-        schedule: Schedule,
+        numbering: Numbering,
         sent: list[Number | None],
         departure: list[Number | None],
         arrival: list[Number | None],
     ) -> None:
-        self._numbering = flat_schedule(schedule).numbering
-        self._times = [
-            (index, *times)
-            for index, times in enumerate(zip(sent, departure, arrival, strict=True))
-            if times[2] is not None
-        ]
+        self._numbering = numbering
+        self._times = sent, departure, arrival
+        self._indices = [index for index, there in enumerate(arrival) if there is not None]
 
     def __len__(self) -> int:
-        return len(self._times)
+        return len(self._indices)
 
-    def __getitem__(self, place):  # type: ignore[no-untyped-def]
+    @overload
+    def __getitem__(self, place: int) -> Transfer: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Transfer]: ...
+
+    def __getitem__(self, place: int | slice) -> Transfer | Sequence[Transfer]:
         if isinstance(place, slice):
             return [self[index] for index in range(*place.indices(len(self)))]
-        index, sent, start, end = self._times[place]
+        index = self._indices[place]
+        sent, start, end = (times[index] for times in self._times)
+        assert sent is not None and start is not None and end is not None
         return Transfer(self._numbering.message(index), sent, start, end)

@@ -1,0 +1,128 @@
+"""Deadlock: do all ranks reach their end, when sends are buffered, and when they block until received?
+
+Both checks take a schedule whose messages are complete and whose channels match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dualpipe_ref.schedule.flat import FlatBatch, FlatSchedule
+from dualpipe_ref.schedule.ir import Schedule
+from dualpipe_ref.schedule.violations import Place, Rule, Violation
+
+
+def check_dependencies(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
+    """A cycle among the ops themselves: each waits for an output that another rank makes later."""
+    ops = [rank.ops for rank in flat.ranks]
+    made: set[int] = set()
+    waiting: dict[int, int] = {}
+    position = [0] * schedule.ranks
+    ready = list(range(schedule.ranks))
+    while ready:
+        rank = ready.pop()
+        while position[rank] < len(ops[rank]):
+            _, _, _, awaits, emits = ops[rank][position[rank]]
+            lacking = next((message for message in awaits if message not in made), None)
+            if lacking is not None:
+                waiting[lacking] = rank
+                break
+            for message in emits:
+                made.add(message)
+                if message in waiting:
+                    ready.append(waiting.pop(message))
+            position[rank] += 1
+    blocked = {rank: (position[rank], message) for message, rank in waiting.items()}
+    return _report(schedule, flat, blocked, "the ops wait for each other in a ring")
+
+
+def check_rendezvous(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
+    """A cycle of batches: each rank waits for a message whose other end is not there yet.
+
+    Only the batches matter, since an op's messages have been received before it. A rank leaves a batch
+    when the other end of each of its messages has been reached.
+    """
+    batches = [[batch for group in rank.batches for batch in group] for rank in flat.ranks]
+    # The rank at the other end of a message is this sum less one's own.
+    both_ends = [wire.source + wire.destination for wire in flat.numbering.wires]
+    n = flat.numbering.n
+    offered = bytearray(2 * flat.numbering.chunks)
+    position = [-1] * schedule.ranks
+    unmet = [0] * schedule.ranks
+    ready = list(range(schedule.ranks))
+    while ready:
+        rank = ready.pop()
+        while unmet[rank] == 0 and position[rank] + 1 < len(batches[rank]):
+            position[rank] += 1
+            sends, receives = batches[rank][position[rank]]
+            for message in sends + receives:
+                if offered[message]:
+                    other = both_ends[message // n] - rank
+                    unmet[other] -= 1
+                    if unmet[other] == 0:
+                        ready.append(other)
+                else:
+                    offered[message] = True
+                    unmet[rank] += 1
+    blocked = {}
+    for rank in range(schedule.ranks):
+        if unmet[rank]:
+            blocked[rank] = (
+                _ops_before(flat, rank, position[rank]),
+                _first_unmet(rank, both_ends, n, batches, position),
+            )
+    return _report(schedule, flat, blocked, "sends that block until received wait in a ring")
+
+
+def _first_unmet(
+    rank: int,
+    both_ends: list[int],
+    n: int,
+    batches: list[list[FlatBatch]],
+    position: list[int],
+) -> int:
+    """The first message of the rank's batch whose other end has not been reached."""
+
+    def is_met(message: int) -> bool:
+        other = both_ends[message // n] - rank
+        reached = batches[other][: position[other] + 1]
+        return any(message in sends or message in receives for sends, receives in reached)
+
+    sends, receives = batches[rank][position[rank]]
+    return next(message for message in sends + receives if not is_met(message))
+
+
+def _ops_before(flat: FlatSchedule, rank: int, batch: int) -> int:
+    """How many ops this rank runs before its batch of this number."""
+    counts = [len(group) for group in flat.ranks[rank].batches]
+    return next(place for place in range(len(counts)) if sum(counts[: place + 1]) > batch)
+
+
+def _report(
+    schedule: Schedule,
+    flat: FlatSchedule,
+    blocked: dict[int, tuple[int, int]],
+    reason: str,
+) -> list[Violation]:
+    """Follow who waits for whom until a rank comes again: that ring is the deadlock.
+
+    `blocked[rank]` is the position of the op that it cannot reach, and the message that it lacks.
+    """
+    if not blocked:
+        return []
+    wires, n = flat.numbering.wires, flat.numbering.n
+    chain: list[int] = []
+    rank = min(blocked)
+    while rank not in chain:
+        chain.append(rank)
+        wire = wires[blocked[rank][1] // n]
+        rank = wire.destination if wire.source == rank else wire.source
+    ring = chain[chain.index(rank) :]
+    places = [_place(schedule, rank, blocked[rank][0]) for rank in ring]
+    waits_for = f"the {flat.numbering.message(blocked[ring[0]][1])}"
+    return [Violation(Rule.DEADLOCK, places[0], reason, waits_for, tuple(places))]
+
+
+def _place(schedule: Schedule, rank: int, position: int) -> Place:
+    ops = schedule.ops[rank]
+    return Place(rank, position, ops[position] if position < len(ops) else None)
