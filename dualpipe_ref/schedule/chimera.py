@@ -34,18 +34,27 @@ def chimera(ranks: int, microbatches: int) -> Schedule:
     )
 
 
+# book: chimera
 def _rank_ops(rank: int, ranks: int, units: int) -> list[Op]:
-    """One unit, `units` times: ops sorted by the time slot they have when F and B take one slot each.
+    """Ops sorted by the time slot they have when F and B take one slot each.
 
-    A micro-batch enters its direction every second slot. With P even the two directions use slots of
-    opposite parity on every rank, so no two ops of a rank share a slot.
+    A micro-batch enters its direction every second slot, so with P even the two directions use slots
+    of opposite parity on every rank, and no two ops of a rank share a slot. Each unit enters 2P slots
+    after the one before it: its first forwards fill the gaps between that unit's last backwards.
     """
     turns = []
-    for slot, stage in enumerate((rank, ranks - 1 - rank)):
-        for entry in range(0, ranks, 2):
-            turns.append((stage + entry, "forward", slot))
-            turns.append((2 * ranks - 1 - stage + entry, "backward", slot))
+    for entry in range(0, units * 2 * ranks, 2 * ranks):
+        for slot, stage in enumerate((rank, ranks - 1 - rank)):
+            for wait in range(entry, entry + ranks, 2):
+                turns.append((wait + stage, slot, "F"))
+                turns.append((wait + 2 * ranks - 1 - stage, slot, "B"))
     order = RankOrder(slots=2)
-    for _, work, slot in sorted(turns) * units:
-        (order.forward if work == "forward" else order.backward)(slot)
+    for _, slot, work in sorted(turns):
+        if work == "F":
+            order.forward(slot)
+        else:
+            order.backward(slot)
     return order.ops
+
+
+# book: end chimera

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dualpipe_ref.schedule.collection import collection_paused
+from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.flat import (
     FlatBatch,
     FlatOp,
@@ -17,6 +18,10 @@ from dualpipe_ref.schedule.ir import Batch, Event, Message, Op, OpKind, Program,
 from dualpipe_ref.schedule.kinds import placement_of, slots_of
 
 
+# A step with more of them would not fit in the memory of a usual machine.
+MOST_CHUNKS = 20_000_000
+
+
 def assemble(
     kind: str,
     ranks: int,
@@ -25,7 +30,14 @@ def assemble(
     chunks: int | None = None,
 ) -> Schedule:
     """The schedule in which rank r runs `rank_ops(r)`, its messages placed by `place_messages`."""
-    placement = placement_of(kind, ranks, slots_of(kind, chunks))
+    slots = slots_of(kind, chunks)
+    if ranks * slots * microbatches > MOST_CHUNKS:
+        raise InputError(
+            f"P x stages a rank x m is at most {MOST_CHUNKS:,}",
+            f"{ranks} x {slots} x {microbatches}",
+            f"m = {max(1, MOST_CHUNKS // (ranks * slots))}",
+        )
+    placement = placement_of(kind, ranks, slots)
     numbering = Numbering(placement, microbatches // placement.directions)
     with collection_paused():
         ops = [rank_ops(rank) for rank in range(ranks)]

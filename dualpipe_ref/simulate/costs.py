@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, get_args
 
@@ -24,9 +24,10 @@ def require_positive(name: str, value: object) -> Number:
     Traceback (most recent call last):
     dualpipe_ref.schedule.errors.InputError: F must be a positive, finite number; got F = nan; nearest legal: F = 1
     """
-    legal = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
-    if legal and math.isfinite(value) and value > 0:  # type: ignore[arg-type, operator]
-        return value  # type: ignore[return-value]
+    if isinstance(value, int | float | Fraction) and not isinstance(value, bool):
+        # An int or a Fraction is always finite, and may be too large for math.isfinite.
+        if value > 0 and not (isinstance(value, float) and math.isinf(value)):
+            return value
     raise InputError(
         f"{name} must be a positive, finite number", f"{name} = {value!r}", f"{name} = 1"
     )
@@ -61,6 +62,12 @@ class Costs:
                     require_positive(f"{name}[{place}]", number)
             elif not (value is None and name in ("B", "FB", "rank_scale")):
                 require_positive(name, value)
+                if name == "rank_scale":
+                    raise InputError(
+                        "rank_scale is a sequence of one number a rank",
+                        f"rank_scale = {value!r}",
+                        f"rank_scale = ({value!r}, {value!r}, ...)",
+                    )
 
     def of(self, kind: str, forward_stage: int = 0, backward_stage: int = 0) -> Number:
         """Time of one op of `kind` on a rank of scale 1."""
@@ -89,6 +96,24 @@ class Costs:
                     f"{len(value)} numbers for {count} {per}s",
                     f"{count} numbers",
                 )
+
+    def per_stage_share(self, schedule: Schedule) -> Costs:
+        """These costs, meant for 1/P of the model, shared among the stages that make up 1/P of it.
+
+        So that schedules with one and with several stages a rank are compared on the same work.
+
+        >>> from dualpipe_ref.schedule import build
+        >>> Costs().per_stage_share(build("zb-v", 2, 3)).F
+        Fraction(1, 2)
+        """
+        share = Fraction(schedule.ranks, schedule.placement.stages)
+
+        def scaled(value: Number | Sequence[Number] | None) -> Number | tuple[Number, ...] | None:
+            if isinstance(value, Sequence):
+                return tuple(number * share for number in value)
+            return None if value is None else value * share
+
+        return replace(self, **{name: scaled(getattr(self, name)) for name in OpKind})
 
     def durations(self, schedule: Schedule, rank: int) -> list[Number]:
         """Time of each op of `rank`, in order."""

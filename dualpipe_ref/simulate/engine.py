@@ -108,7 +108,9 @@ class _Walk:
                     missing = zip(sends + receives, arrivals, strict=True)
                     self.waiting.update((message, rank) for message, there in missing if there is None)
                     return
-                self.clock[rank] = max(self.clock[rank], *arrivals)  # type: ignore[type-var]
+                for there in arrivals:
+                    if there is not None and there > self.clock[rank]:
+                        self.clock[rank] = there
                 self.batches_left[rank] += 1
             if place == len(ops) or any(self.arrival[message] is None for message in ops[place][3]):
                 return

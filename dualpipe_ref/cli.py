@@ -1,0 +1,231 @@
+"""The `dualpipe-ref` command. `schedule`, `verify`, `simulate`, `compare` and `trace` need only Python."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from dualpipe_ref import __version__, report
+from dualpipe_ref.arguments import (
+    add_cost_options,
+    add_schedule_options,
+    checked_schedule,
+    costs_from,
+    load_schedule,
+    network_from,
+    write_text,
+)
+from dualpipe_ref.schedule import InputError, build
+from dualpipe_ref.schedule.check_bounds import check_order
+from dualpipe_ref.schedule.formats import load, to_dict
+from dualpipe_ref.schedule.verify import find_violations
+from dualpipe_ref.schedule.violations import VerificationError
+from dualpipe_ref.simulate import simulate
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, like every other error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 is success, 1 a schedule that breaks a rule, 2 input that breaks one.
+
+    >>> main(["simulate", "1f1b", "--ranks", "2", "--microbatches", "2"])
+    1f1b, P=2, m=2: makespan 9
+    <BLANKLINE>
+    rank  busy  idle  (start  inside  end)  peak activations  peak held
+       0     6     3       0       3    0                  2          2
+       1     6     3       1       0    2                  1          1
+    <BLANKLINE>
+    critical path: B 6, F 3
+    0
+    """
+    try:
+        options = _parser().parse_args(arguments)
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        print(f"dualpipe-ref: {error}", file=sys.stderr)
+        return 2
+    except VerificationError as error:
+        print(f"dualpipe-ref: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        print(f"dualpipe-ref: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dualpipe-ref: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, say) has left; Python would complain again on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dualpipe-ref",
+        description="Pipeline schedules from GPipe to DualPipe: made, verified, simulated, drawn.",
+    )
+    parser.add_argument("--version", action="version", version=f"dualpipe-ref {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Any], int], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made.set_defaults(run=run)
+        return made
+
+    made = command("schedule", _schedule, "print the order of work of every rank")
+    add_schedule_options(made, files=False)
+    _add_format(made)
+
+    made = command("verify", _verify, "check a schedule file against every rule")
+    made.add_argument("file", metavar="FILE.json")
+    made.add_argument("--sends", choices=["eager", "rendezvous"], default="rendezvous",
+                      help="how sends behave in the deadlock check; rendezvous, the stricter, is the default")
+    made.add_argument("--max-activations", type=int, metavar="N", help="chunks that a rank may hold")
+    made.add_argument("--max-pending-weights", type=int, metavar="N", help="W that may wait on a rank")
+    made.add_argument("--published", action="store_true", help="ask also for the published order, op for op")
+
+    made = command("simulate", _simulate, "how long a schedule takes and what it holds")
+    add_schedule_options(made)
+    add_cost_options(made)
+    _add_format(made)
+
+    made = command("plot", _plot, "draw a schedule's timeline (SVG, PNG or PDF)")
+    add_schedule_options(made)
+    add_cost_options(made)
+    made.add_argument("--theme", choices=["light", "dark", "print"], default="light")
+    made.add_argument("--out", metavar="FILE", help="default: KIND_P_m.svg")
+
+    made = command("trace", _trace, "write a timeline that ui.perfetto.dev opens")
+    add_schedule_options(made)
+    add_cost_options(made)
+    made.add_argument("--out", metavar="FILE", help="default: KIND_P_m.trace.json")
+
+    made = command("compare", _compare, "several schedules on the same physical work, side by side")
+    made.add_argument("schedules", nargs="+", metavar="NAME|FILE.json")
+    add_schedule_options(made, positional=False)
+    add_cost_options(made)
+    _add_format(made)
+
+    made = command("doctor", _doctor, "what this machine can run, tier by tier, and how to get the next")
+    _add_format(made)
+
+    made = command("bench", _bench, "measure and write book/results/NAME.json")
+    made.add_argument("name", choices=["schedule"])
+    made.add_argument("--out", metavar="FILE")
+    return parser
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=["text", "json"], default="text")
+
+
+def _print_json(data: object) -> None:
+    print(json.dumps(data, indent=None if isinstance(data, dict) and "ops" in data else 2))
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    schedule = load_schedule(options)
+    if options.format == "json":
+        _print_json(to_dict(schedule))
+    else:
+        for rank, ops in enumerate(schedule.ops):
+            print(f"rank {rank}: {' '.join(map(str, ops))}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    loaded = load(options.file)
+    found = find_violations(
+        loaded.schedule,
+        rendezvous=options.sends == "rendezvous",
+        max_activations=options.max_activations,
+        max_pending_weights=options.max_pending_weights,
+    )
+    found = found or loaded.violations
+    if options.published and not found:
+        found = tuple(check_order(loaded.schedule, _published(loaded.schedule)))
+    if found:
+        raise VerificationError(found[:20])
+    print(f"{options.file}: {loaded.schedule!r} keeps every rule")
+    return 0
+
+
+def _published(schedule: Any) -> Any:
+    return build(
+        schedule.kind, schedule.ranks, schedule.microbatches, schedule.placement.slots
+    )
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    schedule = checked_schedule(options)
+    network = network_from(options)
+    timeline = simulate(schedule, costs_from(options), network)
+    if options.format == "json":
+        _print_json(report.simulation_data(timeline, network))
+    else:
+        print(report.simulation_text(timeline, network))
+    return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from dualpipe_ref.plot import draw_timeline
+
+    schedule = checked_schedule(options)
+    timeline = simulate(schedule, costs_from(options), network_from(options))
+    out = options.out or f"{schedule.kind}_P{schedule.ranks}_m{schedule.microbatches}.svg"
+    report.save_figure(draw_timeline(timeline, theme=options.theme), out, options.theme)
+    print(out)
+    return 0
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from dualpipe_ref.plot.trace import trace_events
+
+    schedule = checked_schedule(options)
+    timeline = simulate(schedule, costs_from(options), network_from(options))
+    out = options.out or f"{schedule.kind}_P{schedule.ranks}_m{schedule.microbatches}.trace.json"
+    write_text(out, json.dumps(trace_events(timeline)))
+    print(f"{out}: open it at https://ui.perfetto.dev")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    rows = []
+    for name in options.schedules:
+        options.schedule = name
+        schedule = checked_schedule(options)
+        costs = costs_from(options).per_stage_share(schedule)
+        rows.append(report.comparison_row(simulate(schedule, costs, network_from(options))))
+    if options.format == "json":
+        _print_json(rows)
+    else:
+        print(report.comparison_text(rows))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from dualpipe_ref import doctor
+
+    tiers = doctor.examine()
+    if options.format == "json":
+        _print_json([tier._asdict() for tier in tiers])
+    else:
+        print(doctor.as_text(tiers))
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from dualpipe_ref.bench import schedule as bench_schedule
+
+    return bench_schedule.main(options.out)

@@ -1,0 +1,262 @@
+"""What is published about each schedule, and where it holds; and closed forms that hold beyond that.
+
+A formula is kept where it is wrong too: its `domain` says when it equals what `simulate` and `peaks`
+find (equal costs on all stages and ranks, communication free). Notation: P ranks, m micro-batches
+in one step, PP stages in one direction, F, I, W, B, FB as in `Costs`. For DualPipe H = P/2, n = m/2,
+h = min(r, P-1-r); for DualPipeV, which is the first half of a DualPipe on 2P ranks, H = P, n = m, h = r.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.kinds import placement_of, slots_of
+from dualpipe_ref.simulate.costs import Costs, Number
+
+
+class Case(NamedTuple):
+    """One schedule with its costs, seen from one rank; the letters of the formulas."""
+
+    P: int
+    m: int
+    PP: int
+    v: int
+    r: int
+    H: int
+    n: int
+    h: int
+    F: Number
+    I: Number  # noqa: E741
+    W: Number
+    B: Number
+    FB: Number
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One formula. `quantity` is what it gives:
+
+    "bubble": idle time of rank r; "worst bubble": of the rank that idles most; "makespan"; "activations"
+    and "held": peaks of rank r in chunks; "parameters": stages that a rank holds.
+
+    >>> formula = find_formula("dualpipe", "worst bubble")
+    >>> formula.expression, formula.source
+    ('(PP/2 - 1)(FB + B - 3W)', 'DeepSeek-V3 report, arXiv:2412.19437, section 3.2.1, table 2')
+    >>> formula.evaluate(8, 20, Costs(FB=3)), formula.holds(8, 20, Costs(FB=3))
+    (6, True)
+    >>> unequal = Costs(F=4, I=6, W=2, FB=10)
+    >>> formula.evaluate(8, 20, unequal), formula.holds(8, 20, unequal)
+    (36, False)
+    """
+
+    name: str
+    kind: str
+    quantity: str
+    source: str
+    expression: str
+    domain: str
+    _value: Callable[[Case], Number] = field(repr=False)
+    _domain: Callable[[Case], bool] = field(repr=False)
+
+    def evaluate(
+        self,
+        ranks: int,
+        microbatches: int,
+        costs: Costs | None = None,
+        rank: int = 0,
+        chunks: int | None = None,
+    ) -> Number:
+        """The formula's value, in the costs' unit or in chunks; exact where the costs are."""
+        return self._value(_case(self.kind, ranks, microbatches, costs, rank, chunks))
+
+    def holds(
+        self,
+        ranks: int,
+        microbatches: int,
+        costs: Costs | None = None,
+        rank: int = 0,
+        chunks: int | None = None,
+    ) -> bool:
+        """Whether these arguments lie in the formula's domain. Floats may miss an equality of costs."""
+        return self._domain(_case(self.kind, ranks, microbatches, costs, rank, chunks))
+
+
+def find_formula(kind: str, quantity: str, name: str | None = None) -> Formula:
+    """The first formula of this kind for this quantity, or the one with this name.
+
+    >>> find_formula("zb-h1", "bubble", "exact").expression
+    '(P - 1)(F + I) - (min(m, P) - 1) min(F, I, W)'
+    """
+    for formula in FORMULAS:
+        if (formula.kind, formula.quantity) == (kind, quantity) and name in (None, formula.name):
+            return formula
+    known = sorted({f"{f.kind} {f.quantity} {f.name}" for f in FORMULAS})
+    wanted = " ".join(filter(None, (kind, quantity, name)))
+    raise InputError(f"formulas are {', '.join(known)}", wanted)
+
+
+def _case(
+    kind: str, P: int, m: int, costs: Costs | None, rank: int, chunks: int | None
+) -> Case:
+    costs = costs or Costs()
+    given = (costs.F, costs.I, costs.W, costs.B, costs.FB, costs.rank_scale)
+    if any(isinstance(cost, Sequence) for cost in given):
+        raise InputError("a formula takes one number for each cost", repr(costs))
+    placement = placement_of(kind, P, slots_of(kind, chunks))
+    if kind == "dualpipe":
+        H, n, h = P // 2, m // 2, min(rank, P - 1 - rank)
+    else:
+        H, n, h = P, m, rank
+    times = [costs.of(op) for op in ("F", "I", "W", "B", "FB")]
+    return Case(P, m, placement.stages, placement.slots, rank, H, n, h, *times)
+
+
+def _any(c: Case) -> bool:
+    return True
+
+
+def _split(c: Case) -> bool:
+    return c.B == c.I + c.W
+
+
+def _middle_bubble(c: Case) -> Number:
+    start = max((c.H - 1) * c.F, (c.H - 1) * c.I - c.F)
+    return (c.H - 1) * (c.FB - c.W - min(c.W, c.I)) + start
+
+
+def _dualpipe_bubble(c: Case) -> Number:
+    return _middle_bubble(c) - max(0, c.H - 2 - c.h) * (c.F + c.B - c.FB)
+
+
+def _dualpipe_worst(c: Case) -> Number:
+    return _middle_bubble(c) + max(0, c.H - 2) * max(0, c.FB - c.F - c.B)
+
+
+def _dualpipe_makespan(c: Case) -> Number:
+    """The middle rank, from its first gradient to its last FB, never waits; what comes before and
+    after it are the four longest ways in and out (see the book)."""
+    way_in = 2 * c.H * c.F + max(c.H * c.F, (c.H - 1) * c.I)
+    way_out = c.B + c.H * c.I + c.W + (c.H - 1) * max(c.I, c.W)
+    return way_in + c.B + (2 * c.n - c.H - 2) * c.FB + way_out
+
+
+def _dualpipe_exact(c: Case) -> bool:
+    enough = c.n >= 2 * c.H - 1 and c.n > 1
+    return enough and c.FB >= max(c.F, c.B) and c.B >= c.I + c.W
+
+
+def _dualpipe_exact_split(c: Case) -> bool:
+    return _dualpipe_exact(c) and _split(c)
+
+
+def _dualpipe_published(c: Case) -> Number:
+    return (c.PP // 2 - 1) * (c.FB + c.B - 3 * c.W)
+
+
+def _dualpipe_published_worst(c: Case) -> bool:
+    """Where the closed form's worst rank gives the same: the FB cancels."""
+    if not _dualpipe_exact_split(c):
+        return False
+    start = max((c.H - 1) * c.F, (c.H - 1) * c.I - c.F)
+    return c.H == 1 or (
+        (c.H == 2 or c.FB <= c.F + c.B)
+        and start + (c.H - 1) * max(0, c.W - c.I) == (c.H - 1) * c.I
+    )
+
+
+def _dualpipe_published_everywhere(c: Case) -> bool:
+    return _dualpipe_published_worst(c) and (c.H <= 2 or c.FB == c.F + c.B)
+
+
+def _dualpipe_peak(c: Case) -> Number:
+    return c.PP if c.h == 0 and c.n == 2 * c.H - 1 else c.PP + 1
+
+
+_GPIPE = "GPipe, arXiv:1811.06965"
+_MEGATRON = "Narayanan et al. 2021, arXiv:2104.04473, section 2.2"
+_ZERO_BUBBLE = "Zero Bubble, arXiv:2401.10241, table 1"
+_V3 = "DeepSeek-V3 report, arXiv:2412.19437, section 3.2.1, table 2"
+_CHIMERA = "Chimera, arXiv:2107.06925, table 2"
+_OURS = "this project; tested against the simulation"
+_V_CODE = "released DualPipe code, README"
+
+_EXACT_TEXT = "FB >= max(F, B), B {} I + W, m >= 2P - 2 (DualPipeV: 2P - 1), not P = m = 2"
+_WORST_TEXT = (
+    "as the exact form, FB <= F + B, and F = I where W <= I; else max(F, I - F/(H - 1)) = 2I - W;"
+    " PP = 2: always, PP = 4: any FB"
+)
+
+
+def _dualpipe_formulas(kind: str, source: str) -> tuple[Formula, ...]:
+    """Both schedules share them: PP, H, n and h say which."""
+    published = "(PP/2 - 1)(FB + B - 3W)"
+    exact = _EXACT_TEXT.format("=")
+    middle = "(H-1)(FB - W - min(W, I)) + max((H-1)F, (H-1)I - F)"
+    return (
+        Formula("published", kind, "bubble", source, published,
+                "as for the worst bubble, and FB = F + B or PP <= 4",
+                _dualpipe_published, _dualpipe_published_everywhere),
+        Formula("published", kind, "worst bubble", source, published, _WORST_TEXT,
+                _dualpipe_published, _dualpipe_published_worst),
+        Formula("exact", kind, "bubble", _OURS, f"{middle} - max(0, H-2-h)(F + B - FB)", exact,
+                _dualpipe_bubble, _dualpipe_exact_split),
+        Formula("exact", kind, "worst bubble", _OURS,
+                f"{middle} + max(0, H-2) max(0, FB - F - B)", exact,
+                _dualpipe_worst, _dualpipe_exact_split),
+        Formula("exact", kind, "makespan", _OURS,
+                "2H F + max(H F, (H-1)I) + (2n-H-2)FB + 2B + H I + W + (H-1)max(I, W)",
+                _EXACT_TEXT.format(">="), _dualpipe_makespan, _dualpipe_exact),
+        Formula("published", kind, "activations", source, "PP + 1", "m >= 2P",
+                lambda c: c.PP + 1, lambda c: c.n >= 2 * c.H),
+        Formula("exact", kind, "activations", _OURS,
+                "PP + 1; with m one step below 2P, PP on the outermost ranks (h = 0)",
+                "m >= 2P - 2 (DualPipeV: 2P - 1); also held until W",
+                _dualpipe_peak, lambda c: c.n >= 2 * c.H - 1),
+        Formula("published", kind, "parameters", source, "2", "always", lambda c: 2, _any),
+    )  # fmt: skip
+
+
+def _one_way_bubble(c: Case) -> Number:
+    return (c.P - 1) * (c.F + c.B)
+
+
+FORMULAS: tuple[Formula, ...] = (
+    Formula("published", "gpipe", "bubble", _GPIPE + ", section 2.3", "(P - 1)(F + B)",
+            "always", _one_way_bubble, _any),
+    Formula("published", "gpipe", "activations", _MEGATRON, "m", "always", lambda c: c.m, _any),
+    Formula("published", "gpipe", "parameters", _V3, "1", "always", lambda c: 1, _any),
+    Formula("published", "1f1b", "bubble", _V3, "(PP - 1)(F + B)", "always", _one_way_bubble, _any),
+    Formula("published", "1f1b", "activations", _MEGATRON, "P - r", "m >= P - r",
+            lambda c: c.P - c.r, lambda c: c.m >= c.P - c.r),
+    Formula("exact", "1f1b", "activations", _OURS, "min(m, P - r)", "always",
+            lambda c: min(c.m, c.P - c.r), _any),
+    Formula("published", "1f1b", "parameters", _V3, "1", "always", lambda c: 1, _any),
+    Formula("published", "interleaved", "bubble", _MEGATRON, "(P - 1)(F + B), F and B of one stage",
+            "m >= P", _one_way_bubble, lambda c: c.m >= c.P),
+    Formula("published", "interleaved", "parameters", _MEGATRON, "v", "always", lambda c: c.v, _any),
+    Formula("published", "zb-h1", "bubble", _V3, "(PP - 1)(F + B - 2W), B a full backward",
+            "W <= min(F, I), B = I + W, m >= P", lambda c: (c.P - 1) * (c.F + c.B - 2 * c.W),
+            lambda c: _split(c) and c.W <= min(c.F, c.I) and c.m >= c.P),
+    Formula("zero bubble paper", "zb-h1", "bubble", _ZERO_BUBBLE,
+            "(P - 1)(F + I - W); the paper writes B for I", "W <= min(F, I), m >= P",
+            lambda c: (c.P - 1) * (c.F + c.I - c.W),
+            lambda c: c.W <= min(c.F, c.I) and c.m >= c.P),
+    Formula("exact", "zb-h1", "bubble", _OURS, "(P - 1)(F + I) - (min(m, P) - 1) min(F, I, W)",
+            "always", lambda c: (c.P - 1) * (c.F + c.I) - (min(c.m, c.P) - 1) * min(c.F, c.I, c.W),
+            _any),
+    Formula("published", "zb-h1", "held", _V3, "PP", "m >= P", lambda c: c.PP, lambda c: c.m >= c.P),
+    Formula("exact", "zb-h1", "held", _OURS, "min(m, P)", "always", lambda c: min(c.m, c.P), _any),
+    Formula("published", "zb-h1", "parameters", _V3, "1", "always", lambda c: 1, _any),
+    Formula("published", "zb-v", "held", _ZERO_BUBBLE, "2P", "m >= 2P - 1",
+            lambda c: 2 * c.P, lambda c: c.m >= 2 * c.P - 1),
+    Formula("published", "chimera", "bubble", _CHIMERA, "(P - 2)F", "F = B, m = P",
+            lambda c: (c.P - 2) * c.F, lambda c: c.F == c.B and c.m == c.P),
+    Formula("exact", "chimera", "bubble", _OURS, "(P - 2) max(F, B)", "m = P",
+            lambda c: (c.P - 2) * max(c.F, c.B), lambda c: c.m == c.P),
+    Formula("published", "chimera", "parameters", _CHIMERA, "2", "always", lambda c: 2, _any),
+    *_dualpipe_formulas("dualpipe", _V3),
+    *_dualpipe_formulas("dualpipev", _V_CODE),
+)  # fmt: skip
