@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dualpipe_ref.schedule.flat import NO_CHUNK, FlatOp, FlatSchedule, Numbering
 from dualpipe_ref.schedule.ir import OpKind, Payload, Schedule
+from dualpipe_ref.schedule.numbering import NO_CHUNK, FlatOp, Numbering
 from dualpipe_ref.schedule.violations import Place, Rule, Violation
 
 # What is done of a chunk, as bits.
@@ -20,17 +20,18 @@ DONE_BY = {
 NAMES = {FORWARD: "F", INPUT: "I", WEIGHT: "W"}
 
 
-def check_compute(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
+def check_compute(schedule: Schedule) -> list[Violation]:
     """Every broken rule of completeness or local order, in program order, then what is missing."""
-    done = bytearray(flat.numbering.chunks)
-    local = _local_inputs(flat.numbering)
+    numbering = schedule.numbering
+    done = bytearray(numbering.chunks)
+    local = _local_inputs(numbering)
     found = [
         Violation(rule, Place(rank, position, schedule.ops[rank][position]), reason)
-        for rank, program in enumerate(flat.ranks)
-        for position, rule, reason in _check_rank(flat.numbering, program.ops, local, done)
+        for rank, ops in enumerate(schedule.flat_ops)
+        for position, rule, reason in _check_rank(numbering, ops, local, done)
     ]
     if done.count(FORWARD | INPUT | WEIGHT) != len(done):
-        found += _missing(flat.numbering, done)
+        found += _missing(numbering, done)
     # What runs twice or never comes first: it is often why another op came too early.
     return sorted(found, key=lambda violation: violation.rule != Rule.COMPLETENESS)
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dualpipe_ref.schedule.flat import FlatBatch, FlatSchedule
 from dualpipe_ref.schedule.ir import Schedule
+from dualpipe_ref.schedule.numbering import FlatBatch
 from dualpipe_ref.schedule.violations import Place, Rule, Violation
 
 
-def check_dependencies(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
+def check_dependencies(schedule: Schedule) -> list[Violation]:
     """A cycle among the ops themselves: each waits for an output that another rank makes later."""
-    ops = [rank.ops for rank in flat.ranks]
+    ops = schedule.flat_ops
     made: set[int] = set()
     waiting: dict[int, int] = {}
     position = [0] * schedule.ranks
@@ -33,20 +33,20 @@ def check_dependencies(schedule: Schedule, flat: FlatSchedule) -> list[Violation
                     ready.append(waiting.pop(message))
             position[rank] += 1
     blocked = {rank: (position[rank], message) for message, rank in waiting.items()}
-    return _report(schedule, flat, blocked, "the ops wait for each other in a ring")
+    return _report(schedule, blocked, "the ops wait for each other in a ring")
 
 
-def check_rendezvous(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
+def check_rendezvous(schedule: Schedule) -> list[Violation]:
     """A cycle of batches: each rank waits for a message whose other end is not there yet.
 
     Only the batches matter, since an op's messages have been received before it. A rank leaves a batch
     when the other end of each of its messages has been reached.
     """
-    batches = [[batch for group in rank.batches for batch in group] for rank in flat.ranks]
+    batches = [[batch for group in rank for batch in group] for rank in schedule.batches]
     # The rank at the other end of a message is this sum less one's own.
-    both_ends = [wire.source + wire.destination for wire in flat.numbering.wires]
-    n = flat.numbering.n
-    offered = bytearray(2 * flat.numbering.chunks)
+    both_ends = [wire.source + wire.destination for wire in schedule.numbering.wires]
+    n = schedule.numbering.n
+    offered = bytearray(2 * schedule.numbering.chunks)
     position = [-1] * schedule.ranks
     unmet = [0] * schedule.ranks
     ready = list(range(schedule.ranks))
@@ -68,10 +68,10 @@ def check_rendezvous(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
     for rank in range(schedule.ranks):
         if unmet[rank]:
             blocked[rank] = (
-                _ops_before(flat, rank, position[rank]),
+                _ops_before(schedule, rank, position[rank]),
                 _first_unmet(rank, both_ends, n, batches, position),
             )
-    return _report(schedule, flat, blocked, "sends that block until received wait in a ring")
+    return _report(schedule, blocked, "sends that block until received wait in a ring")
 
 
 def _first_unmet(
@@ -92,15 +92,14 @@ def _first_unmet(
     return next(message for message in sends + receives if not is_met(message))
 
 
-def _ops_before(flat: FlatSchedule, rank: int, batch: int) -> int:
+def _ops_before(schedule: Schedule, rank: int, batch: int) -> int:
     """How many ops this rank runs before its batch of this number."""
-    counts = [len(group) for group in flat.ranks[rank].batches]
+    counts = [len(group) for group in schedule.batches[rank]]
     return next(place for place in range(len(counts)) if sum(counts[: place + 1]) > batch)
 
 
 def _report(
     schedule: Schedule,
-    flat: FlatSchedule,
     blocked: dict[int, tuple[int, int]],
     reason: str,
 ) -> list[Violation]:
@@ -110,7 +109,7 @@ def _report(
     """
     if not blocked:
         return []
-    wires, n = flat.numbering.wires, flat.numbering.n
+    wires, n = schedule.numbering.wires, schedule.numbering.n
     chain: list[int] = []
     rank = min(blocked)
     while rank not in chain:
@@ -119,7 +118,7 @@ def _report(
         rank = wire.destination if wire.source == rank else wire.source
     ring = chain[chain.index(rank) :]
     places = [_place(schedule, rank, blocked[rank][0]) for rank in ring]
-    waits_for = f"the {flat.numbering.message(blocked[ring[0]][1])}"
+    waits_for = f"the {schedule.numbering.message(blocked[ring[0]][1])}"
     return [Violation(Rule.DEADLOCK, places[0], reason, waits_for, tuple(places))]
 
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from dualpipe_ref.schedule.flat import FlatSchedule, Numbering
 from dualpipe_ref.schedule.ir import Schedule
+from dualpipe_ref.schedule.numbering import Numbering
 from dualpipe_ref.schedule.violations import Place, Rule, Violation
 
 MADE, SENT = 1, 2
@@ -16,23 +16,23 @@ MADE, SENT = 1, 2
 Channels = dict[tuple[int, int], list[int]]
 
 
-def check_messages(schedule: Schedule, flat: FlatSchedule) -> list[Violation]:
+def check_messages(schedule: Schedule) -> list[Violation]:
     """Every message that is missing, doubled, too early, too late or paired with the wrong one."""
     sends: Channels = defaultdict(list)
     receives: Channels = defaultdict(list)
     found = [
         violation
         for rank in range(schedule.ranks)
-        for violation in _check_rank(schedule, flat, rank, sends, receives)
+        for violation in _check_rank(schedule, rank, sends, receives)
     ]
-    return found + list(_check_channels(flat.numbering, sends, receives))
+    return found + list(_check_channels(schedule.numbering, sends, receives))
 
 
 def _check_rank(
-    schedule: Schedule, flat: FlatSchedule, rank: int, sends: Channels, receives: Channels
+    schedule: Schedule, rank: int, sends: Channels, receives: Channels
 ) -> Iterator[Violation]:
     """One rank's program: what it sends it has made; what an op needs has been received before it."""
-    numbering, n = flat.numbering, flat.numbering.n
+    numbering, n, flat_ops = schedule.numbering, schedule.numbering.n, schedule.flat_ops[rank]
     channels = [(wire.source, wire.destination) for wire in numbering.wires]
     state = bytearray(2 * numbering.chunks)
     received = bytearray(2 * numbering.chunks)
@@ -43,7 +43,7 @@ def _check_rank(
         place = Place(rank, position, ops[position] if position < len(ops) else None)
         return Violation(Rule.MESSAGES, place, f"the {numbering.message(message)} {what}")
 
-    for position, batches in enumerate(flat.ranks[rank].batches):
+    for position, batches in enumerate(schedule.batches[rank]):
         for batch_sends, batch_receives in batches:
             for message in batch_sends:
                 if state[message] != MADE:
@@ -56,12 +56,12 @@ def _check_rank(
                     yield violation(message, "is received twice")
                 received[message] = True
                 receives[channels[message // n]].append(message)
-        if position == len(flat.ranks[rank].ops):
+        if position == len(flat_ops):
             break
-        _, _, _, awaits, emits = flat.ranks[rank].ops[position]
+        _, _, _, awaits, emits = flat_ops[position]
         for message in awaits:
             if not received[message]:
-                late = _is_received(flat, rank, message)
+                late = _is_received(schedule, rank, message)
                 yield violation(
                     message,
                     "is received too late, after the op that needs it" if late else "is never received",
@@ -79,9 +79,9 @@ def _all_of(value: int, state: bytearray) -> Iterator[int]:
         place = state.find(value, place + 1)
 
 
-def _is_received(flat: FlatSchedule, rank: int, message: int) -> bool:
+def _is_received(schedule: Schedule, rank: int, message: int) -> bool:
     return any(
-        message in receives for batches in flat.ranks[rank].batches for _, receives in batches
+        message in receives for batches in schedule.batches[rank] for _, receives in batches
     )
 
 

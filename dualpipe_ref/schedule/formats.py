@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError, require_int
-from dualpipe_ref.schedule.flat import Numbering
-from dualpipe_ref.schedule.ir import Batch, Chunk, Event, Op, OpKind, Placement, Schedule
+from dualpipe_ref.schedule.ir import Batch, Chunk, Event, Op, OpKind, Schedule
 from dualpipe_ref.schedule.kinds import check_kind, placement_of, slots_of
 from dualpipe_ref.schedule.messages import MOST_CHUNKS, assemble
+from dualpipe_ref.schedule.numbering import Numbering
 from dualpipe_ref.schedule.violations import Place, Rule, Violation
 
 
@@ -115,8 +115,9 @@ def from_dict(data: object) -> Loaded:
         return Loaded(assemble(kind, ranks, microbatches, ops.__getitem__, slots), ())
     commits = _rows("ops_with_commits", fields["ops_with_commits"], ranks)
     reader = _CommitReader(numbering, ops)
-    programs = tuple(tuple(reader.events(rank, row)) for rank, row in enumerate(commits))
-    return Loaded(Schedule(kind, placement, microbatches, programs), tuple(reader.violations))
+    programs = [list(reader.events(rank, row)) for rank, row in enumerate(commits)]
+    schedule = Schedule.from_programs(kind, placement, microbatches, programs)
+    return Loaded(schedule, tuple(reader.violations))
 
 
 class _CommitReader:

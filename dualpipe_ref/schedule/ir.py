@@ -1,209 +1,38 @@
-"""One form for every pipeline schedule: what each rank computes, sends and receives, in which order.
-
-Vocabulary, used everywhere in the package and the book:
-
-* A *stage* is a contiguous piece of the model. A *rank* is a device; it holds one stage in each of its *slots*.
-* A *direction* is one way through the ranks. DualPipe and Chimera have two, each with a copy of the
-  model and with its own micro-batches; every other schedule has one.
-* A *chunk* is one micro-batch in one stage. Its work is F (forward), I (backward for the input) and
-  W (backward for the weights). B is I and W at once; FB is the F of one chunk overlapped with the B of another.
-* A *message* carries a chunk's output to another rank: an activation onward, a gradient back.
-* A *batch* is the group of messages that a rank issues together between two computations.
-"""
+"""One form for every pipeline schedule: what each rank computes, sends and receives, in which order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.numbering import FlatBatch, FlatOp, Numbering
+from dualpipe_ref.schedule.work import (
+    Batch,
+    Chunk,
+    Event,
+    Message,
+    Op,
+    OpKind,
+    Payload,
+    Placement,
+    Program,
+    Wire,
+)
 
-
-class OpKind(StrEnum):
-    """What is computed. B = I and W in one; FB = F and B of different micro-batches, overlapped."""
-
-    F = "F"
-    I = "I"  # noqa: E741 - the field's name for the backward that computes the input's gradient
-    W = "W"
-    B = "B"
-    FB = "FB"
-
-
-class Chunk(NamedTuple):
-    """One micro-batch in the stage that a rank holds in `slot` (micro-batches count from 0 in each direction)."""
-
-    slot: int
-    microbatch: int
-
-
-class Op(NamedTuple):
-    """One computation on one rank: F uses `forward`; I, W and B use `backward`; FB uses both.
-
-    >>> print(Op(OpKind.FB, Chunk(0, 3), Chunk(1, 2)))
-    FB(F0.3, B1.2)
-    """
-
-    kind: OpKind
-    forward: Chunk | None = None
-    backward: Chunk | None = None
-
-    def __str__(self) -> str:
-        if self.kind is OpKind.FB and self.forward and self.backward:
-            return (
-                f"FB(F{self.forward.slot}.{self.forward.microbatch},"
-                f" B{self.backward.slot}.{self.backward.microbatch})"
-            )
-        chunk = self.forward or self.backward
-        return f"{self.kind}{chunk.slot}.{chunk.microbatch}" if chunk else str(self.kind)
-
-
-class Payload(StrEnum):
-    """What a message carries: the output of a forward, or the gradient of a chunk's input."""
-
-    ACTIVATION = "activation"
-    GRADIENT = "gradient"
-
-
-class Wire(NamedTuple):
-    """One way that messages go in a placement: the output of `stage`, from the rank that holds it to the next."""
-
-    payload: Payload
-    direction: int
-    stage: int
-    source: int
-    destination: int
-
-
-class Message(NamedTuple):
-    """One micro-batch's output on a wire.
-
-    The same message stands in a batch of the source (there it is a send) and in one of the
-    destination (there it is a receive). It has no tag when it travels: the k-th send of a channel
-    (source, destination) meets the k-th receive, whatever the wires.
-
-    >>> print(Message(Wire(Payload.GRADIENT, 0, 5, 5, 4), 2))
-    gradient of micro-batch 2, direction 0, from stage 5 (rank 5 to rank 4)
-    """
-
-    wire: Wire
-    microbatch: int
-
-    @property
-    def payload(self) -> Payload:
-        return self.wire.payload
-
-    @property
-    def direction(self) -> int:
-        return self.wire.direction
-
-    @property
-    def stage(self) -> int:
-        """The stage whose output this is."""
-        return self.wire.stage
-
-    @property
-    def source(self) -> int:
-        return self.wire.source
-
-    @property
-    def destination(self) -> int:
-        return self.wire.destination
-
-    def __str__(self) -> str:
-        payload, direction, stage, source, destination = self.wire
-        return (
-            f"{payload} of micro-batch {self.microbatch}, direction {direction},"
-            f" from stage {stage} (rank {source} to rank {destination})"
-        )
-
-
-class Batch(NamedTuple):
-    """Messages that a rank issues together, as torch's `batch_isend_irecv` does, before it goes on."""
-
-    messages: tuple[Message, ...]
-
-
-Event = Op | Batch
-Program = tuple[Event, ...]
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Who holds which stage: `routes[direction][stage]` is the (rank, slot) that holds it.
-
-    >>> Placement.bidirectional(4).routes[1]
-    ((3, 1), (2, 1), (1, 1), (0, 1))
-    >>> Placement.v_shape(2).routes[0]
-    ((0, 0), (1, 0), (1, 1), (0, 1))
-    """
-
-    routes: tuple[tuple[tuple[int, int], ...], ...]
-
-    @classmethod
-    def linear(cls, ranks: int) -> Placement:
-        """Stage s on rank s."""
-        return cls((tuple((rank, 0) for rank in range(ranks)),))
-
-    @classmethod
-    def looped(cls, ranks: int, slots: int) -> Placement:
-        """Stage s on rank s mod P: the model goes round the ranks `slots` times."""
-        return cls((tuple((rank, slot) for slot in range(slots) for rank in range(ranks)),))
-
-    @classmethod
-    def v_shape(cls, ranks: int) -> Placement:
-        """Down the ranks in slot 0 and back up in slot 1: the last rank hands to itself."""
-        down = tuple((rank, 0) for rank in range(ranks))
-        return cls((down + tuple((rank, 1) for rank in reversed(range(ranks))),))
-
-    @classmethod
-    def bidirectional(cls, ranks: int) -> Placement:
-        """Two copies of the model, one entering at each end; direction d lives in slot d."""
-        down = tuple((rank, 0) for rank in range(ranks))
-        return cls((down, tuple((rank, 1) for rank in reversed(range(ranks)))))
-
-    @property
-    def directions(self) -> int:
-        return len(self.routes)
-
-    @property
-    def stages(self) -> int:
-        """Number of stages in one direction (PP in the published formulas)."""
-        return len(self.routes[0])
-
-    @cached_property
-    def homes(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """`homes[rank][slot]` is the (direction, stage) held there: `routes`, read the other way.
-
-        >>> Placement.looped(2, 2).homes
-        (((0, 0), (0, 2)), ((0, 1), (0, 3)))
-        """
-        held = {
-            place: (direction, stage)
-            for direction, route in enumerate(self.routes)
-            for stage, place in enumerate(route)
-        }
-        ranks = 1 + max(rank for rank, _ in held)
-        slots = 1 + max(slot for _, slot in held)
-        return tuple(tuple(held[rank, slot] for slot in range(slots)) for rank in range(ranks))
-
-    @property
-    def ranks(self) -> int:
-        return len(self.homes)
-
-    @property
-    def slots(self) -> int:
-        """Stages held by each rank (v of the interleaved schedules; both copies, where there are two)."""
-        return len(self.homes[0])
+# The batches of one rank: `batches[i]` are issued before op i, the last ones after all its ops.
+Batches = tuple[tuple[FlatBatch, ...], ...]
 
 
 @dataclass(frozen=True, repr=False)
 class Schedule:
     """An order of work for every rank: computations, and the batches of messages between them.
 
-    `microbatches` counts one whole step, both directions together. The object is frozen and hashable;
-    nothing in it is checked beyond its shape: `dualpipe_ref.schedule.verify` does that.
+    `microbatches` counts one whole step, both directions together. `ops[rank]` is what the rank
+    computes; `batches[rank][i]` the messages that it sends and receives before op i, as indices of
+    `numbering` (a step of 64 ranks and 4,096 micro-batches has half a million). `programs` spells both
+    out in one line. Frozen and hashable; nothing in it is checked beyond its shape: `verify` does that.
 
     >>> from dualpipe_ref.schedule import build
     >>> schedule = build("1f1b", ranks=2, microbatches=2)
@@ -211,19 +40,21 @@ class Schedule:
     Schedule('1f1b', P=2, m=2, 8 ops, 4 messages)
     >>> [str(op) for op in schedule.ops[0]]
     ['F0.0', 'F0.1', 'B0.0', 'B0.1']
+    >>> print(schedule.programs[0][1].messages[0])
+    activation of micro-batch 0, direction 0, from stage 0 (rank 0 to rank 1)
     """
 
     kind: str
     placement: Placement
     microbatches: int
-    programs: tuple[Program, ...]
+    ops: tuple[tuple[Op, ...], ...]
+    batches: tuple[Batches, ...]
 
     def __post_init__(self) -> None:
-        if len(self.programs) != self.placement.ranks:
+        ranks = self.placement.ranks
+        if not len(self.ops) == len(self.batches) == ranks:
             raise InputError(
-                "a schedule has one program a rank",
-                f"{len(self.programs)} programs for {self.placement.ranks} ranks",
-                f"{self.placement.ranks} programs",
+                "a schedule has one program a rank", f"{len(self.ops)} for {ranks} ranks", str(ranks)
             )
         if self.microbatches % self.placement.directions:
             raise InputError(
@@ -231,6 +62,23 @@ class Schedule:
                 f"m = {self.microbatches}",
                 f"m = {self.microbatches + 1}",
             )
+
+    @classmethod
+    def from_programs(
+        cls,
+        kind: str,
+        placement: Placement,
+        microbatches: int,
+        programs: Sequence[Iterable[Event]],
+    ) -> Schedule:
+        """The schedule with these events on each rank: the reverse of `programs`.
+
+        Raises InputError for a message that the step has not, or that neither starts nor ends there.
+        """
+        numbering = Numbering(placement, microbatches // placement.directions)
+        split = [_split(numbering, rank, program) for rank, program in enumerate(programs)]
+        ops, batches = zip(*split, strict=True) if split else ((), ())
+        return cls(kind, placement, microbatches, tuple(ops), tuple(batches))
 
     @property
     def ranks(self) -> int:
@@ -242,17 +90,80 @@ class Schedule:
         return self.microbatches // self.placement.directions
 
     @cached_property
-    def ops(self) -> tuple[tuple[Op, ...], ...]:
-        """The computations of each rank, without the messages."""
+    def numbering(self) -> Numbering:
+        """The integers that stand for chunks and messages."""
+        return Numbering(self.placement, self.microbatches_per_direction)
+
+    @cached_property
+    def flat_ops(self) -> list[list[FlatOp]]:
+        """`ops` as integers. Raises InputError where one names a slot or micro-batch out of range."""
+        return [self.numbering.flatten(rank, ops) for rank, ops in enumerate(self.ops)]
+
+    @cached_property
+    def programs(self) -> tuple[Program, ...]:
+        """Ops and batches of each rank in one line, with messages in words."""
         return tuple(
-            tuple([event for event in program if type(event) is Op]) for program in self.programs
+            tuple(_events(self.numbering, ops, batches))
+            for ops, batches in zip(self.ops, self.batches, strict=True)
         )
 
     def __repr__(self) -> str:
-        events = [event for program in self.programs for event in program]
-        ops = sum(type(event) is Op for event in events)
-        ends = sum(len(event.messages) for event in events if isinstance(event, Batch))
+        ops = sum(map(len, self.ops))
+        groups = [group for batches in self.batches for group in batches]
+        messages = sum(len(sends) for group in groups for sends, _ in group)
         return (
             f"Schedule({self.kind!r}, P={self.ranks}, m={self.microbatches},"
-            f" {ops} ops, {ends // 2} messages)"
+            f" {ops} ops, {messages} messages)"
         )
+
+
+def _events(numbering: Numbering, ops: Sequence[Op], batches: Batches) -> Iterator[Event]:
+    for place, group in enumerate(batches):
+        for sends, receives in group:
+            yield Batch(tuple(map(numbering.message, sends + receives)))
+        if place < len(ops):
+            yield ops[place]
+
+
+def _split(
+    numbering: Numbering, rank: int, program: Iterable[Event]
+) -> tuple[tuple[Op, ...], Batches]:
+    """A rank's events as its ops and the batches before each of them."""
+    ops: list[Op] = []
+    batches: list[tuple[FlatBatch, ...]] = [()]
+    for event in program:
+        if isinstance(event, Op):
+            ops.append(event)
+            batches.append(())
+        else:
+            batches[-1] += (_flat_batch(numbering, rank, event),)
+    return tuple(ops), tuple(batches)
+
+
+def _flat_batch(numbering: Numbering, rank: int, batch: Batch) -> FlatBatch:
+    sends, receives = [], []
+    for message in batch.messages:
+        index = numbering.message_index(message)
+        if rank not in (message.source, message.destination):
+            raise InputError(
+                "a rank sends its own outputs and receives its own inputs",
+                f"the {message} on rank {rank}",
+            )
+        (sends if message.source == rank else receives).append(index)
+    return tuple(sends), tuple(receives)
+
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Chunk",
+    "Event",
+    "Message",
+    "Op",
+    "OpKind",
+    "Payload",
+    "Placement",
+    "Program",
+    "Schedule",
+    "Wire",
+]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.ir import Placement
+from dualpipe_ref.schedule.work import Placement
 
 # Stages that each rank holds, copies counted, and the placement for a number of ranks.
 # The model of interleaved goes round as often as its caller asks; None stands for that.

@@ -6,17 +6,9 @@ from collections.abc import Callable, Sequence
 
 from dualpipe_ref.schedule.collection import collection_paused
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.flat import (
-    FlatBatch,
-    FlatOp,
-    FlatRank,
-    FlatSchedule,
-    Numbering,
-    keep_flat,
-)
-from dualpipe_ref.schedule.ir import Batch, Event, Message, Op, OpKind, Program, Schedule
+from dualpipe_ref.schedule.ir import Op, OpKind, Schedule
 from dualpipe_ref.schedule.kinds import placement_of, slots_of
-
+from dualpipe_ref.schedule.numbering import FlatBatch, FlatOp, Numbering
 
 # A step with more of them would not fit in the memory of a usual machine.
 MOST_CHUNKS = 20_000_000
@@ -40,14 +32,11 @@ def assemble(
     placement = placement_of(kind, ranks, slots)
     numbering = Numbering(placement, microbatches // placement.directions)
     with collection_paused():
-        ops = [rank_ops(rank) for rank in range(ranks)]
+        ops = tuple(tuple(rank_ops(rank)) for rank in range(ranks))
         flat_ops = [numbering.flatten(rank, ops[rank]) for rank in range(ranks)]
-        batches = place_messages(numbering, flat_ops)
-        messages = numbering.all_messages()
-        programs = tuple(_program(messages, *rank) for rank in zip(ops, batches, strict=True))
-        schedule = Schedule(kind, placement, microbatches, programs)
-    flat_ranks = list(map(FlatRank, flat_ops, batches))
-    keep_flat(schedule, FlatSchedule(numbering, flat_ranks))
+        batches = tuple(map(tuple, place_messages(numbering, flat_ops)))
+    schedule = Schedule(kind, placement, microbatches, ops, batches)
+    vars(schedule).update(numbering=numbering, flat_ops=flat_ops)  # its cached properties, made already
     return schedule
 
 
@@ -108,17 +97,3 @@ def place_messages(numbering: Numbering, ops: list[list[FlatOp]]) -> list[list[t
 
 def _closed(sends: list[int], receives: list[int]) -> tuple[FlatBatch, ...]:
     return ((tuple(sends), tuple(receives)),) if sends or receives else ()
-
-
-def _program(
-    messages: list[Message], ops: Sequence[Op], batches: list[tuple[FlatBatch, ...]]
-) -> Program:
-    """Ops and batches in one line, with messages in place of integers."""
-    events: list[Event] = []
-    message = messages.__getitem__
-    for place, before in enumerate(batches):
-        for sends, receives in before:
-            events.append(Batch(tuple(map(message, sends + receives))))
-        if place < len(ops):
-            events.append(ops[place])
-    return tuple(events)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from dualpipe_ref.schedule.ir import Chunk, Op, OpKind
 
 F, I, W, B, FB = OpKind  # noqa: E741 - the field's letters
+
+
+# All ranks of a schedule run nearly the same ops: they share the objects.
+_chunk = lru_cache(maxsize=1 << 16)(Chunk)
+_op = lru_cache(maxsize=1 << 16)(Op)
 
 
 class RankOrder:
@@ -29,31 +36,31 @@ class RankOrder:
     def _next(self, counters: list[int], slot: int) -> Chunk:
         microbatch = counters[slot]
         counters[slot] = microbatch + 1
-        return Chunk(slot, microbatch)
+        return _chunk(slot, microbatch)
 
     def forward(self, slot: int) -> None:
-        self.ops.append(Op(F, self._next(self._forwards, slot)))
+        self.ops.append(_op(F, self._next(self._forwards, slot), None))
 
     def backward(self, slot: int) -> None:
         """A full backward: I and W in one."""
-        self.ops.append(Op(B, None, self._next(self._backwards, slot)))
+        self.ops.append(_op(B, None, self._next(self._backwards, slot)))
 
     def backward_input(self, slot: int) -> None:
         """I now; its W joins the queue."""
         chunk = self._next(self._backwards, slot)
         self._pending.append(chunk)
-        self.ops.append(Op(I, None, chunk))
+        self.ops.append(_op(I, None, chunk))
 
     def weight(self, slot: int | None = None) -> None:
         """The oldest pending W, of any slot or of this one."""
         found = next(
             place for place, chunk in enumerate(self._pending) if slot in (None, chunk.slot)
         )
-        self.ops.append(Op(W, None, self._pending.pop(found)))
+        self.ops.append(_op(W, None, self._pending.pop(found)))
 
     def overlapped(self, forward_slot: int, backward_slot: int) -> None:
         forward = self._next(self._forwards, forward_slot)
-        self.ops.append(Op(FB, forward, self._next(self._backwards, backward_slot)))
+        self.ops.append(_op(FB, forward, self._next(self._backwards, backward_slot)))
 
     def pending(self, slot: int | None = None) -> int:
         """How many W wait, in all or in one slot."""

@@ -12,7 +12,6 @@ from dualpipe_ref.schedule.check_deadlock import check_dependencies, check_rende
 from dualpipe_ref.schedule.check_messages import check_messages
 from dualpipe_ref.schedule.collection import collection_paused
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.flat import flat_schedule
 from dualpipe_ref.schedule.ir import Schedule
 from dualpipe_ref.schedule.violations import Rule, VerificationError, Violation
 
@@ -53,18 +52,18 @@ def find_violations(
 
 def _broken_rules(schedule: Schedule, rendezvous: bool) -> list[Violation]:
     try:
-        flat = flat_schedule(schedule)
+        _ = schedule.flat_ops
     except InputError as error:
         return [Violation(Rule.COMPLETENESS, None, str(error))]
-    if found := check_compute(schedule, flat):
+    if found := check_compute(schedule):
         return found
-    if found := check_messages(schedule, flat):
+    if found := check_messages(schedule):
         # Messages cannot be placed among ops that wait for each other: then that ring is the cause.
-        return check_dependencies(schedule, flat) or found
-    blocked = check_rendezvous(schedule, flat)
+        return check_dependencies(schedule) or found
+    blocked = check_rendezvous(schedule)
     if not blocked:
         return []  # A run in which sends block is also a run in which they do not.
-    return check_dependencies(schedule, flat) or (blocked if rendezvous else [])
+    return check_dependencies(schedule) or (blocked if rendezvous else [])
 
 
 def verify(

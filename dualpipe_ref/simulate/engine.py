@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import overload
 
 from dualpipe_ref.schedule.collection import collection_paused
-from dualpipe_ref.schedule.flat import Numbering, flat_schedule
 from dualpipe_ref.schedule.ir import Payload, Schedule
+from dualpipe_ref.schedule.numbering import Numbering
 from dualpipe_ref.simulate.costs import Costs, Network, Number
 from dualpipe_ref.simulate.timeline import Timeline, Transfer
 
@@ -49,9 +49,9 @@ class _Walk:
     """State of a run: how far each rank is, what time it has, what each message has done."""
 
     def __init__(self, schedule: Schedule, costs: Costs, network: Network) -> None:
-        flat = flat_schedule(schedule)
         count = schedule.ranks
-        self.ranks, self.numbering, self.network = flat.ranks, flat.numbering, network
+        self.ops, self.batches = schedule.flat_ops, schedule.batches
+        self.numbering, self.network = schedule.numbering, network
         self.durations = [costs.durations(schedule, rank) for rank in range(count)]
         self.ready = list(range(count))
         self.clock: list[Number] = [0] * count
@@ -59,7 +59,7 @@ class _Walk:
         self.ends: list[list[Number]] = [[] for _ in range(count)]
         # How many of the batches before its next op each rank has left (they are issued in order).
         self.batches_left = [0] * count
-        messages = 2 * flat.numbering.chunks
+        messages = 2 * schedule.numbering.chunks
         self.sent: list[Number | None] = [None] * messages
         self.posted: list[Number | None] = [None] * messages
         self.departure: list[Number | None] = [None] * messages
@@ -70,7 +70,7 @@ class _Walk:
 
     def eager(self, rank: int) -> None:
         """Run `rank` until an op lacks a message. A send is over when it is issued."""
-        ops, batches = self.ranks[rank]
+        ops, batches = self.ops[rank], self.batches[rank]
         durations, starts, ends = self.durations[rank], self.starts[rank], self.ends[rank]
         arrival, waiting, now = self.arrival, self.waiting, self.clock[rank]
         for place in range(len(ends), len(batches)):
@@ -99,7 +99,7 @@ class _Walk:
 
     def rendezvous(self, rank: int) -> None:
         """Run `rank` until a batch has a message whose other end is not there yet."""
-        ops, batches = self.ranks[rank]
+        ops, batches = self.ops[rank], self.batches[rank]
         for place in range(len(self.ends[rank]), len(batches)):
             for sends, receives in batches[place][self.batches_left[rank] :]:
                 self._issue(sends, receives, self.clock[rank])

@@ -1,0 +1,148 @@
+"""How fast schedules are made, verified and simulated, beside torch's own construction of the same one."""
+
+from __future__ import annotations
+
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dualpipe_ref.bench.results import Row, as_text, record
+from dualpipe_ref.schedule import Schedule, build
+from dualpipe_ref.schedule.verify import verify
+from dualpipe_ref.simulate import Costs, simulate
+
+RANKS, MICROBATCHES = 64, 512
+GROWTH_RANKS, GROWTH_SIZES = 16, (512, 1024, 2048, 4096)
+LARGE = ("dualpipe", 64, 4096)
+REPEATS = 3
+
+
+def main(out: str | None = None) -> int:
+    """Run the bench, print its rows, write them to `out` (default book/results/schedule.json)."""
+    rows = [*_own_rows(), *_torch_rows(), *_growth_rows(), *_memory_rows()]
+    own = next(row.value for row in rows if row.bench == "schedule.dualpipev_all")
+    theirs = [row.value for row in rows if row.bench == "schedule.torch_dualpipev"]
+    if theirs:
+        rows.append(Row("schedule.ratio_to_torch", theirs[0] / own, "x", ">= 10"))
+    path = record("schedule", "CPU", rows, ["torch"], out)
+    print(as_text(rows))
+    print(path)
+    return 0
+
+
+def _say(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def _best(work: Callable[[], Any]) -> tuple[float, Any]:
+    """The least of some runs: the others were disturbed by something else on the machine."""
+    best, result = math.inf, None
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        result = work()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def _own_rows() -> list[Row]:
+    _say(f"dualpipev, P = {RANKS}, m = {MICROBATCHES}: generate, verify, simulate")
+    generate, schedule = _best(lambda: build("dualpipev", RANKS, MICROBATCHES))
+    check, _ = _best(lambda: verify(schedule))
+    run, _ = _best(lambda: simulate(schedule, Costs(FB=3)))
+    return [
+        Row("schedule.dualpipev_generate", generate, "s"),
+        Row("schedule.dualpipev_verify", check, "s"),
+        Row("schedule.dualpipev_simulate", run, "s"),
+        Row("schedule.dualpipev_all", generate + check + run, "s"),
+    ]
+
+
+def _torch_rows() -> list[Row]:
+    _say("the same order, constructed and lowered by torch's ScheduleDualPipeV")
+    try:
+        construct = _torch_construction()
+    except ImportError as error:
+        _say(f"skipped: {error}; pip install 'dualpipe-ref[train]'")
+        return []
+    seconds, _ = _best(construct)
+    return [Row("schedule.torch_dualpipev", seconds, "s")]
+
+
+def _torch_construction() -> Callable[[], Any]:
+    """Construct torch's schedule for rank 0 with stages that hold no model: only the order is timed."""
+    from torch.distributed.pipelining import schedules
+    from torch.distributed.pipelining.stage import _PipelineStageBase
+
+    class OrderOnlyStage(_PipelineStageBase):
+        def __init__(self, stage_index: int) -> None:
+            self.group_size, self.num_stages = RANKS, 2 * RANKS
+            self.group_rank, self.stage_index = 0, stage_index
+            self.has_backward, self.submod = True, None
+
+    # Its abstract methods prepare buffers for a run, which never comes.
+    OrderOnlyStage.__abstractmethods__ = frozenset()
+
+    def construct() -> Any:
+        stages: Any = [OrderOnlyStage(0), OrderOnlyStage(2 * RANKS - 1)]
+        return schedules.ScheduleDualPipeV(stages, MICROBATCHES, loss_fn=lambda *_: 0)
+
+    return construct
+
+
+def _growth_rows() -> list[Row]:
+    """Fit seconds = c * ops ** exponent over four sizes, for all three steps together."""
+    points = []
+    for microbatches in GROWTH_SIZES:
+        _say(f"growth: dualpipe, P = {GROWTH_RANKS}, m = {microbatches}")
+        seconds, schedule = _best(lambda m=microbatches: _all_steps("dualpipe", GROWTH_RANKS, m))  # type: ignore[misc]
+        points.append((sum(map(len, schedule.ops)), seconds))
+    return [Row("schedule.growth_exponent", fitted_exponent(points), "exponent", "<= 1.1")]
+
+
+def _all_steps(kind: str, ranks: int, microbatches: int) -> Schedule:
+    schedule = verify(build(kind, ranks, microbatches))
+    simulate(schedule, Costs(FB=3))
+    return schedule
+
+
+def fitted_exponent(points: Sequence[tuple[float, float]]) -> float:
+    """Slope of the least-squares line through (log size, log seconds).
+
+    >>> round(fitted_exponent([(1, 2), (10, 200), (100, 20000)]), 6)
+    2.0
+    """
+    logs = [(math.log(size), math.log(seconds)) for size, seconds in points]
+    mean_x = sum(x for x, _ in logs) / len(logs)
+    mean_y = sum(y for _, y in logs) / len(logs)
+    return sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+
+
+def _memory_rows() -> list[Row]:
+    kind, ranks, microbatches = LARGE
+    _say(f"memory: {kind}, P = {ranks}, m = {microbatches}, in a process of its own")
+    program = f"from dualpipe_ref.bench.schedule import peak; print(peak({kind!r}, {ranks}, {microbatches}))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    generated, everything = map(float, answer.stdout.split())
+    return [
+        Row("schedule.dualpipe_large_memory", generated, "GB", "<= 2"),
+        Row("schedule.dualpipe_large_memory_verified_simulated", everything, "GB", "<= 2"),
+    ]
+
+
+def peak(kind: str, ranks: int, microbatches: int) -> str:
+    """Peak resident memory of this process in GB after the schedule is made, and after it has been
+    verified and simulated too."""
+    schedule = build(kind, ranks, microbatches)
+    generated = _peak_gigabytes()
+    verify(schedule)
+    simulate(schedule, Costs(FB=3))
+    return f"{generated} {_peak_gigabytes()}"
+
+
+def _peak_gigabytes() -> float:
+    scale = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9

@@ -1,0 +1,147 @@
+"""What this machine can run, tier by tier, and how to get the next tier."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+
+class Tier(NamedTuple):
+    """One tier: what it lets you do, whether this machine has it, what was found, how to get it."""
+
+    name: str
+    enables: str
+    ready: bool
+    found: str
+    how: str
+
+
+def examine() -> list[Tier]:
+    """Look at every tier without importing anything heavy.
+
+    >>> [tier.name for tier in examine()]
+    ['browser', 'core', 'plot', 'book', 'CPU', 'one GPU', 'cluster']
+    >>> examine()[1].ready
+    True
+    """
+    tiers: list[Callable[[], Tier]] = [_browser, _core, _plot, _book, _cpu, _one_gpu, _cluster]
+    return [examine_tier() for examine_tier in tiers]
+
+
+def as_text(tiers: list[Tier]) -> str:
+    """A block a tier; the way to the next tier only where it is missing."""
+    lines = []
+    for tier in tiers:
+        lines.append(f"[{'yes' if tier.ready else 'no '}] {tier.name}: {tier.enables}")
+        lines.append(f"      found: {tier.found}")
+        if not tier.ready:
+            lines.append(f"      to get it: {tier.how}")
+    return "\n".join(lines)
+
+
+def _browser() -> Tier:
+    return Tier(
+        "browser",
+        "read the book, move its figures",
+        True,
+        "nothing is needed on this machine but a browser",
+        "",
+    )
+
+
+def _core() -> Tier:
+    found = f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores"
+    return Tier(
+        "core",
+        "make, verify, simulate and compare schedules; write traces for Perfetto",
+        sys.version_info >= (3, 11),
+        found,
+        "Python 3.11 or newer",
+    )
+
+
+def _plot() -> Tier:
+    return _packages("plot", "draw timelines", ["matplotlib"], "plot")
+
+
+def _book() -> Tier:
+    return _packages("book", "build the book", ["jupyter-book", "matplotlib", "jupytext"], "book")
+
+
+def _cpu() -> Tier:
+    return _packages("CPU", "run schedules on real processes (gloo)", ["torch", "numpy"], "train")
+
+
+def _one_gpu() -> Tier:
+    gpus = _gpus()
+    missing = _missing(["numba", "numba-cuda"])
+    hopper = any(capability.startswith("9.") for _, capability in gpus)
+    found = [f"{name} (compute capability {capability})" for name, capability in gpus] or ["no NVIDIA GPU"]
+    found.append(f"missing {', '.join(missing)}" if missing else _versions(["numba", "numba-cuda"]))
+    if gpus and not hopper:
+        found.append("not Hopper: reserving SMs will differ from the book's numbers")
+    return Tier(
+        "one GPU",
+        "compile and run the kernels, measure overlap",
+        bool(gpus) and not missing,
+        "; ".join(found),
+        "a machine with an NVIDIA GPU (Hopper for the book's numbers) and "
+        "pip install 'dualpipe-ref[gpu]' -c constraints/gpu.txt",
+    )
+
+
+def _cluster() -> Tier:
+    gpus, missing = len(_gpus()), _missing(["nvshmem4py-cu13", "mpi4py"])
+    infiniband = os.path.isdir("/sys/class/infiniband") and os.listdir("/sys/class/infiniband")
+    found = f"{gpus} GPUs, {'RDMA devices' if infiniband else 'no RDMA device'}"
+    return Tier(
+        "cluster",
+        "send between nodes over RDMA and NVLink",
+        gpus > 1 and bool(infiniband) and not missing,
+        found + (f"; missing {', '.join(missing)}" if missing else ""),
+        "two nodes with several GPUs each and InfiniBand, and "
+        "pip install nvshmem4py-cu13 mpi4py -c constraints/nvshmem.txt",
+    )
+
+
+def _packages(name: str, enables: str, packages: list[str], extra: str) -> Tier:
+    missing = _missing(packages)
+    found = f"missing {', '.join(missing)}" if missing else _versions(packages)
+    return Tier(name, enables, not missing, found, f"pip install 'dualpipe-ref[{extra}]'")
+
+
+def _missing(packages: list[str]) -> list[str]:
+    return [package for package in packages if _version(package) is None]
+
+
+def _versions(packages: list[str]) -> str:
+    return ", ".join(f"{package} {_version(package)}" for package in packages)
+
+
+def _version(package: str) -> str | None:
+    """The installed version; packages that a hosted runtime put there without metadata count too."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "of unknown version" if importlib.util.find_spec(package.replace("-", "_")) else None
+
+
+def _gpus() -> list[tuple[str, str]]:
+    """(name, compute capability) of each NVIDIA GPU, as the driver's own tool tells it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name,compute_cap", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [line.rpartition(",") for line in answer.stdout.splitlines() if "," in line]
+    return [(name.strip(), capability.strip()) for name, _, capability in rows]
