@@ -7,6 +7,7 @@ import os
 import tempfile
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from dualpipe_ref.schedule import KINDS, InputError, Schedule, build
 from dualpipe_ref.schedule.formats import load
@@ -39,8 +40,12 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
         help="time of F, I, W, B or FB: 1, 2.2, 11/5, or one a stage as 1,1,2,1"
         " (default F = I = W = 1, B = I + W, FB = F + B); may be given several times",
     )
-    parser.add_argument("--latency", default="0", metavar="TIME", help="of every message (default 0)")
-    parser.add_argument("--bandwidth", metavar="RATE", help="messages per unit of time (default: infinite)")
+    parser.add_argument(
+        "--latency", default="0", metavar="TIME", help="of every message (default 0)"
+    )
+    parser.add_argument(
+        "--bandwidth", metavar="RATE", help="messages per unit of time (default: infinite)"
+    )
     parser.add_argument(
         "--sends",
         default="eager",
@@ -79,11 +84,13 @@ def checked_schedule(options: argparse.Namespace) -> Schedule:
 
 def costs_from(options: argparse.Namespace) -> Costs:
     """Exact costs from `--cost OP=TIME`."""
-    given: dict[str, Fraction | tuple[Fraction, ...]] = {}
+    given: dict[str, Any] = {}
     for text in options.cost:
         name, equals, value = text.partition("=")
         if not equals or name not in COST_NAMES:
-            raise InputError("--cost takes OP=TIME with OP one of F, I, W, B, FB", repr(text), "F=1")
+            raise InputError(
+                "--cost takes OP=TIME with OP one of F, I, W, B, FB", repr(text), "F=1"
+            )
         if name in given:
             raise InputError("--cost takes each op once", f"{name} twice", f"{name}={value}")
         numbers = tuple(_exact(name, part) for part in value.split(","))

@@ -89,11 +89,21 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("verify", _verify, "check a schedule file against every rule")
     made.add_argument("file", metavar="FILE.json")
-    made.add_argument("--sends", choices=["eager", "rendezvous"], default="rendezvous",
-                      help="how sends behave in the deadlock check; rendezvous, the stricter, is the default")
-    made.add_argument("--max-activations", type=int, metavar="N", help="chunks that a rank may hold")
-    made.add_argument("--max-pending-weights", type=int, metavar="N", help="W that may wait on a rank")
-    made.add_argument("--published", action="store_true", help="ask also for the published order, op for op")
+    made.add_argument(
+        "--sends",
+        choices=["eager", "rendezvous"],
+        default="rendezvous",
+        help="how sends behave in the deadlock check; rendezvous, the stricter, is the default",
+    )
+    made.add_argument(
+        "--max-activations", type=int, metavar="N", help="chunks that a rank may hold"
+    )
+    made.add_argument(
+        "--max-pending-weights", type=int, metavar="N", help="W that may wait on a rank"
+    )
+    made.add_argument(
+        "--published", action="store_true", help="ask also for the published order, op for op"
+    )
 
     made = command("simulate", _simulate, "how long a schedule takes and what it holds")
     add_schedule_options(made)
@@ -117,7 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     add_cost_options(made)
     _add_format(made)
 
-    made = command("doctor", _doctor, "what this machine can run, tier by tier, and how to get the next")
+    made = command(
+        "doctor", _doctor, "what this machine can run, tier by tier, and how to get the next"
+    )
     _add_format(made)
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
@@ -162,9 +174,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _published(schedule: Any) -> Any:
-    return build(
-        schedule.kind, schedule.ranks, schedule.microbatches, schedule.placement.slots
-    )
+    return build(schedule.kind, schedule.ranks, schedule.microbatches, schedule.placement.slots)
 
 
 def _simulate(options: argparse.Namespace) -> int:

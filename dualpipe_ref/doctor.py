@@ -83,7 +83,9 @@ def _one_gpu() -> Tier:
     gpus = _gpus()
     missing = _missing(["numba", "numba-cuda"])
     hopper = any(capability.startswith("9.") for _, capability in gpus)
-    found = [f"{name} (compute capability {capability})" for name, capability in gpus] or ["no NVIDIA GPU"]
+    found = [f"{name} (compute capability {capability})" for name, capability in gpus] or [
+        "no NVIDIA GPU"
+    ]
     found.append(f"missing {', '.join(missing)}" if missing else _versions(["numba", "numba-cuda"]))
     if gpus and not hopper:
         found.append("not Hopper: reserving SMs will differ from the book's numbers")

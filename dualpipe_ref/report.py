@@ -61,9 +61,22 @@ def simulation_text(timeline: Timeline, network: Network) -> str:
     """The same for people."""
     data = simulation_data(timeline, network)
     header = ["rank", "busy", "idle", "(start", "inside", "end)", "peak activations", "peak held"]
-    names = ["busy", "idle", "idle_start", "idle_inside", "idle_end", "peak_activations", "peak_held"]
-    rows = [[rank, *values] for rank, values in enumerate(zip(*(data[name] for name in names), strict=True))]
-    path = ", ".join(f"{kind} {number(time)}" for kind, time in sorted(data["critical_path"].items()) if time)
+    names = [
+        "busy",
+        "idle",
+        "idle_start",
+        "idle_inside",
+        "idle_end",
+        "peak_activations",
+        "peak_held",
+    ]
+    rows = [
+        [rank, *values]
+        for rank, values in enumerate(zip(*(data[name] for name in names), strict=True))
+    ]
+    path = ", ".join(
+        f"{kind} {number(time)}" for kind, time in sorted(data["critical_path"].items()) if time
+    )
     return (
         f"{data['kind']}, P={data['P']}, m={data['m']}: makespan {number(data['makespan'])}\n\n"
         f"{table([header, *rows])}\n\ncritical path: {path}"
@@ -97,7 +110,17 @@ def comparison_row(timeline: Timeline) -> dict[str, Any]:
 
 def comparison_text(rows: Sequence[dict[str, Any]]) -> str:
     """Aligned, one schedule a line; idle is the worst rank's."""
-    header = ["schedule", "P", "m", "makespan", "idle", "idle %", "peak activations", "peak held", "parameters"]
+    header = [
+        "schedule",
+        "P",
+        "m",
+        "makespan",
+        "idle",
+        "idle %",
+        "peak activations",
+        "peak held",
+        "parameters",
+    ]
     body = [
         [
             row["kind"],
@@ -125,7 +148,8 @@ def table(rows: Sequence[Sequence[Any]]) -> str:
     cells = [[number(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
     )
 
 
@@ -142,7 +166,9 @@ def save_figure(figure: Figure, path: str, theme: str) -> None:
     """Write a figure whole or not at all; the ending of `path` chooses the format."""
     ending = Path(path).suffix.removeprefix(".").lower()
     if ending not in ("svg", "png", "pdf"):
-        raise InputError("a drawing is .svg, .png or .pdf", repr(path), f"{Path(path).with_suffix('.svg')}")
+        raise InputError(
+            "a drawing is .svg, .png or .pdf", repr(path), f"{Path(path).with_suffix('.svg')}"
+        )
     content = io.BytesIO()
     background = {"dark": "#14181e"}.get(theme, "white")
     figure.savefig(content, format=ending, facecolor=background, dpi=160, bbox_inches="tight")

@@ -68,7 +68,12 @@ def _results_folder() -> Path:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    kept = {"bench": row.bench, "value": float(f"{row.value:.4g}"), "unit": row.unit, "target": row.target}
+    kept = {
+        "bench": row.bench,
+        "value": float(f"{row.value:.4g}"),
+        "unit": row.unit,
+        "target": row.target,
+    }
     if not meets(row.value, row.target):
         kept["why"] = row.why or "missed its target on this machine; not explained yet"
     return kept

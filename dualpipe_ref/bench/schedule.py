@@ -77,7 +77,7 @@ def _torch_construction() -> Callable[[], Any]:
     from torch.distributed.pipelining import schedules
     from torch.distributed.pipelining.stage import _PipelineStageBase
 
-    class OrderOnlyStage(_PipelineStageBase):
+    class OrderOnlyStage(_PipelineStageBase):  # type: ignore[misc]
         def __init__(self, stage_index: int) -> None:
             self.group_size, self.num_stages = RANKS, 2 * RANKS
             self.group_rank, self.stage_index = 0, stage_index
@@ -118,14 +118,18 @@ def fitted_exponent(points: Sequence[tuple[float, float]]) -> float:
     logs = [(math.log(size), math.log(seconds)) for size, seconds in points]
     mean_x = sum(x for x, _ in logs) / len(logs)
     mean_y = sum(y for _, y in logs) / len(logs)
-    return sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
+    return sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum(
+        (x - mean_x) ** 2 for x, _ in logs
+    )
 
 
 def _memory_rows() -> list[Row]:
     kind, ranks, microbatches = LARGE
     _say(f"memory: {kind}, P = {ranks}, m = {microbatches}, in a process of its own")
     program = f"from dualpipe_ref.bench.schedule import peak; print(peak({kind!r}, {ranks}, {microbatches}))"
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     generated, everything = map(float, answer.stdout.split())
     return [
         Row("schedule.dualpipe_large_memory", generated, "GB", "<= 2"),

@@ -26,7 +26,9 @@ def check_pending_weights(schedule: Schedule, most: int) -> Iterator[Violation]:
     for rank, ops in enumerate(schedule.ops):
         for position, (_, after) in enumerate(occupancy(ops)):
             if after.pending_weights > most:
-                reason = f"{after.pending_weights} weight gradients are pending; the bound is {most}"
+                reason = (
+                    f"{after.pending_weights} weight gradients are pending; the bound is {most}"
+                )
                 place = Place(rank, position, ops[position])
                 yield Violation(Rule.WEIGHTS, place, reason)
                 break
@@ -62,6 +64,4 @@ def check_order(schedule: Schedule, published: Schedule) -> Iterator[Violation]:
 
 def _first_difference(left: tuple[Op, ...], right: tuple[Op, ...]) -> int:
     pairs = zip(left, right, strict=False)
-    return next(
-        (place for place, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right))
-    )
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))

@@ -5,7 +5,7 @@ Both checks take a schedule whose messages are complete and whose channels match
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from dualpipe_ref.schedule.ir import Schedule
 from dualpipe_ref.schedule.numbering import FlatBatch
@@ -14,26 +14,47 @@ from dualpipe_ref.schedule.violations import Place, Rule, Violation
 
 def check_dependencies(schedule: Schedule) -> list[Violation]:
     """A cycle among the ops themselves: each waits for an output that another rank makes later."""
+    made = [[(), *(emits for _, _, _, _, emits in ops)] for ops in schedule.flat_ops]
+    return _report(schedule, _stuck(schedule, made), "the ops wait for each other in a ring")
+
+
+def check_eager(schedule: Schedule) -> list[Violation]:
+    """A cycle among ops and sends, when no send blocks: an output may stand ready but be sent too late."""
+    sent = [
+        [tuple(message for sends, _ in group for message in sends) for group in batches]
+        for batches in schedule.batches
+    ]
+    return _report(schedule, _stuck(schedule, sent), "ops and sends wait for each other in a ring")
+
+
+def _stuck(
+    schedule: Schedule, offers: Sequence[Sequence[tuple[int, ...]]]
+) -> dict[int, tuple[int, int]]:
+    """The ranks that cannot reach their end: the op where they stop, and a message that it lacks.
+
+    `offers[rank][i]` are the messages that become available when the rank has run i ops.
+    """
     ops = schedule.flat_ops
-    made: set[int] = set()
+    offered: set[int] = set()
     waiting: dict[int, int] = {}
     position = [0] * schedule.ranks
     ready = list(range(schedule.ranks))
     while ready:
         rank = ready.pop()
-        while position[rank] < len(ops[rank]):
-            _, _, _, awaits, emits = ops[rank][position[rank]]
-            lacking = next((message for message in awaits if message not in made), None)
+        while True:
+            for message in offers[rank][position[rank]]:
+                offered.add(message)
+                if message in waiting:
+                    ready.append(waiting.pop(message))
+            if position[rank] == len(ops[rank]):
+                break
+            awaits = ops[rank][position[rank]][3]
+            lacking = next((message for message in awaits if message not in offered), None)
             if lacking is not None:
                 waiting[lacking] = rank
                 break
-            for message in emits:
-                made.add(message)
-                if message in waiting:
-                    ready.append(waiting.pop(message))
             position[rank] += 1
-    blocked = {rank: (position[rank], message) for message, rank in waiting.items()}
-    return _report(schedule, blocked, "the ops wait for each other in a ring")
+    return {rank: (position[rank], message) for message, rank in waiting.items()}
 
 
 def check_rendezvous(schedule: Schedule) -> list[Violation]:

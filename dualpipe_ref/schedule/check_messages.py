@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from dualpipe_ref.schedule.ir import Schedule
 from dualpipe_ref.schedule.numbering import Numbering
@@ -18,6 +18,8 @@ Channels = dict[tuple[int, int], list[int]]
 
 def check_messages(schedule: Schedule) -> list[Violation]:
     """Every message that is missing, doubled, too early, too late or paired with the wrong one."""
+    if found := list(_check_numbers(schedule)):
+        return found
     sends: Channels = defaultdict(list)
     receives: Channels = defaultdict(list)
     found = [
@@ -26,6 +28,18 @@ def check_messages(schedule: Schedule) -> list[Violation]:
         for violation in _check_rank(schedule, rank, sends, receives)
     ]
     return found + list(_check_channels(schedule.numbering, sends, receives))
+
+
+def _check_numbers(schedule: Schedule) -> Iterator[Violation]:
+    """A schedule may be made of numbers, without their messages: are there such messages?"""
+    most = 2 * schedule.numbering.chunks - 1
+    flatten = chain.from_iterable
+    for rank, batches in enumerate(schedule.batches):
+        used = list(flatten(flatten(flatten(batches))))
+        if used and not 0 <= min(used) <= max(used) <= most:
+            wrong = next(index for index in used if not 0 <= index <= most)
+            reason = f"rank {rank} has a message number {wrong}; they go from 0 to {most}"
+            yield Violation(Rule.MESSAGES, None, reason)
 
 
 def _check_rank(
@@ -48,7 +62,9 @@ def _check_rank(
             for message in batch_sends:
                 if state[message] != MADE:
                     twice = state[message] == SENT
-                    yield violation(message, "is sent twice" if twice else "is sent before it is made")
+                    yield violation(
+                        message, "is sent twice" if twice else "is sent before it is made"
+                    )
                 state[message] = SENT
                 sends[channels[message // n]].append(message)
             for message in batch_receives:
@@ -64,7 +80,9 @@ def _check_rank(
                 late = _is_received(schedule, rank, message)
                 yield violation(
                     message,
-                    "is received too late, after the op that needs it" if late else "is never received",
+                    "is received too late, after the op that needs it"
+                    if late
+                    else "is never received",
                 )
         for message in emits:
             state[message] = MADE
@@ -80,9 +98,7 @@ def _all_of(value: int, state: bytearray) -> Iterator[int]:
 
 
 def _is_received(schedule: Schedule, rank: int, message: int) -> bool:
-    return any(
-        message in receives for batches in schedule.batches[rank] for _, receives in batches
-    )
+    return any(message in receives for batches in schedule.batches[rank] for _, receives in batches)
 
 
 def _check_channels(

@@ -20,7 +20,9 @@ def chimera(ranks: int, microbatches: int) -> Schedule:
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
     if ranks % 2:
-        raise InputError("Chimera needs an even number of ranks", f"P = {ranks}", f"P = {ranks + 1}")
+        raise InputError(
+            "Chimera needs an even number of ranks", f"P = {ranks}", f"P = {ranks + 1}"
+        )
     if microbatches % ranks:
         nearest = max(1, round(microbatches / ranks)) * ranks
         raise InputError(
@@ -29,9 +31,7 @@ def chimera(ranks: int, microbatches: int) -> Schedule:
             f"m = {nearest}",
         )
     units = microbatches // ranks
-    return assemble(
-        "chimera", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, units)
-    )
+    return assemble("chimera", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, units))
 
 
 # book: chimera

@@ -27,7 +27,9 @@ def check_dualpipe(ranks: int, microbatches: int) -> None:
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
     if ranks % 2:
-        raise InputError("DualPipe needs an even number of ranks", f"P = {ranks}", f"P = {ranks + 1}")
+        raise InputError(
+            "DualPipe needs an even number of ranks", f"P = {ranks}", f"P = {ranks + 1}"
+        )
     if microbatches % 2 or microbatches < 2 * ranks - 2:
         nearest = max(2 * ranks - 2, microbatches + microbatches % 2)
         raise InputError(

@@ -108,7 +108,9 @@ def from_dict(data: object) -> Loaded:
     _check_size(ranks, microbatches, slots, rows)
     placement = placement_of(kind, ranks, slots)
     if microbatches % placement.directions:
-        raise InputError(f"{kind} needs an even m", f"m = {microbatches}", f"m = {microbatches + 1}")
+        raise InputError(
+            f"{kind} needs an even m", f"m = {microbatches}", f"m = {microbatches + 1}"
+        )
     numbering = Numbering(placement, microbatches // placement.directions)
     ops = [[_parse_op(item, numbering, rank) for item in row] for rank, row in enumerate(rows)]
     if fields.get("ops_with_commits") is None:
@@ -195,7 +197,9 @@ def _list(what: str, value: object) -> list[Any]:
 def _rows(name: str, value: object, ranks: int) -> list[list[Any]]:
     rows = [_list(f"each rank's part of {name}", row) for row in _list(name, value)]
     if len(rows) != ranks:
-        raise InputError(f"{name} has one list a rank", f"{len(rows)} for P = {ranks}", f"{ranks} lists")
+        raise InputError(
+            f"{name} has one list a rank", f"{len(rows)} for P = {ranks}", f"{ranks} lists"
+        )
     return rows
 
 
@@ -240,6 +244,8 @@ def _parse_chunk(item: object, numbering: Numbering, where: str) -> Chunk:
         value = fields.get(name)
         if type(value) is not int or not 0 <= value < limit:
             raise InputError(
-                f"{name} is an int from 0 to {limit - 1}", f"{name} = {value!r} in {where}", f"{name} = 0"
+                f"{name} is an int from 0 to {limit - 1}",
+                f"{name} = {value!r} in {where}",
+                f"{name} = 0",
             )
     return Chunk(fields["dir"], fields["mb"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.errors import InputError, require_int
 from dualpipe_ref.schedule.numbering import FlatBatch, FlatOp, Numbering
 from dualpipe_ref.schedule.work import (
     Batch,
@@ -54,8 +54,18 @@ class Schedule:
         ranks = self.placement.ranks
         if not len(self.ops) == len(self.batches) == ranks:
             raise InputError(
-                "a schedule has one program a rank", f"{len(self.ops)} for {ranks} ranks", str(ranks)
+                "a schedule has one program a rank",
+                f"{len(self.ops)} for {ranks} ranks",
+                str(ranks),
             )
+        for rank, (ops, batches) in enumerate(zip(self.ops, self.batches, strict=True)):
+            if len(batches) != len(ops) + 1:
+                raise InputError(
+                    "batches stand before each op and after the last",
+                    f"{len(batches)} groups for {len(ops)} ops on rank {rank}",
+                    str(len(ops) + 1),
+                )
+        require_int("m", self.microbatches, 1)
         if self.microbatches % self.placement.directions:
             raise InputError(
                 "both directions carry the same number of micro-batches",
@@ -75,9 +85,16 @@ class Schedule:
 
         Raises InputError for a message that the step has not, or that neither starts nor ends there.
         """
+        require_int("m", microbatches, 1)
         numbering = Numbering(placement, microbatches // placement.directions)
+        if len(programs) != placement.ranks:
+            raise InputError(
+                "a schedule has one program a rank",
+                f"{len(programs)} for {placement.ranks} ranks",
+                str(placement.ranks),
+            )
         split = [_split(numbering, rank, program) for rank, program in enumerate(programs)]
-        ops, batches = zip(*split, strict=True) if split else ((), ())
+        ops, batches = zip(*split, strict=True)
         return cls(kind, placement, microbatches, tuple(ops), tuple(batches))
 
     @property
@@ -141,7 +158,8 @@ def _split(
 
 
 def _flat_batch(numbering: Numbering, rank: int, batch: Batch) -> FlatBatch:
-    sends, receives = [], []
+    sends: list[int] = []
+    receives: list[int] = []
     for message in batch.messages:
         index = numbering.message_index(message)
         if rank not in (message.source, message.destination):

@@ -36,7 +36,9 @@ def assemble(
         flat_ops = [numbering.flatten(rank, ops[rank]) for rank in range(ranks)]
         batches = tuple(map(tuple, place_messages(numbering, flat_ops)))
     schedule = Schedule(kind, placement, microbatches, ops, batches)
-    vars(schedule).update(numbering=numbering, flat_ops=flat_ops)  # its cached properties, made already
+    vars(schedule).update(
+        numbering=numbering, flat_ops=flat_ops
+    )  # its cached properties, made already
     return schedule
 
 
@@ -44,7 +46,9 @@ def assemble(
 TICKS = {OpKind.F: 1, OpKind.I: 1, OpKind.W: 1, OpKind.B: 2, OpKind.FB: 2}
 
 
-def place_messages(numbering: Numbering, ops: list[list[FlatOp]]) -> list[list[tuple[FlatBatch, ...]]]:
+def place_messages(
+    numbering: Numbering, ops: list[list[FlatOp]]
+) -> list[list[tuple[FlatBatch, ...]]]:
     """The batches before each op of each rank, and after the last: give every message one moment.
 
     A clock ticks; F, I and W take one tick, B and FB two. When an op ends, its messages join the open
@@ -60,7 +64,11 @@ def place_messages(numbering: Numbering, ops: list[list[FlatOp]]) -> list[list[t
     sends: list[list[int]] = [[] for _ in ops]
     receives: list[list[int]] = [[] for _ in ops]
     arrived = bytearray(2 * numbering.chunks)
-    ending: tuple[list[int], list[int], list[int]] = ([], [], [])  # ranks by ticks until their op ends
+    ending: tuple[list[int], list[int], list[int]] = (
+        [],
+        [],
+        [],
+    )  # ranks by ticks until their op ends
     idle = [rank for rank, rank_ops in enumerate(ops) if rank_ops]
     while idle or any(ending):
         waiting = []

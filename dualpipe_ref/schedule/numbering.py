@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
 
 from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.work import Message, Op, OpKind, Payload, Placement, Wire
@@ -82,7 +81,8 @@ class Numbering:
     def flatten(self, rank: int, ops: Iterable[Op]) -> list[FlatOp]:
         """The ops of one rank as integers.
 
-        Raises InputError where an op names a slot or a micro-batch that the step has not.
+        Raises InputError where an op names a slot or a micro-batch that the step has not, or has not
+        the chunks of its kind.
         """
         n, chunks, stages = self.n, self.chunks, self.placement.stages
         rows = [direction * stages + stage for direction, stage in self.placement.homes[rank]]
@@ -92,13 +92,17 @@ class Numbering:
         emits_backward = [self.crosses[row + gradient_rows] for row in rows]
         slots = range(len(rows))
         microbatches = range(n)
-        weight = OpKind.W
+        only_forward, weight, overlapped = OpKind.F, OpKind.W, OpKind.FB
         flat: list[FlatOp] = []
         for op in ops:
             kind, forward, backward = op
             f = b = NO_CHUNK
             awaits: tuple[int, ...] = ()
             emits: tuple[int, ...] = ()
+            if (forward is not None) is not (kind is only_forward or kind is overlapped):
+                raise self._malformed(rank, op)
+            if (backward is None) is not (kind is only_forward):
+                raise self._malformed(rank, op)
             if forward is not None:
                 slot, microbatch = forward
                 if slot not in slots or microbatch not in microbatches:
@@ -122,6 +126,11 @@ class Numbering:
             flat.append((kind, f, b, awaits, emits))
         return flat
 
+    def _malformed(self, rank: int, op: Op) -> InputError:
+        return InputError(
+            "F has a forward chunk, I, W and B a backward chunk, FB both", f"{op!r} on rank {rank}"
+        )
+
     def _out_of_range(self, rank: int, op: Op) -> InputError:
         return InputError(
             f"slots are 0..{self.placement.slots - 1} and micro-batches 0..{self.n - 1}",
@@ -131,9 +140,7 @@ class Numbering:
     @cached_property
     def first_index(self) -> dict[Wire, int]:
         """Index of micro-batch 0's message on each wire that crosses ranks."""
-        return {
-            wire: row * self.n for row, wire in enumerate(self.wires) if self.crosses[row]
-        }
+        return {wire: row * self.n for row, wire in enumerate(self.wires) if self.crosses[row]}
 
     def message_index(self, message: Message) -> int:
         """The reverse of `message`. Raises InputError for a message that the step has not."""

@@ -18,9 +18,7 @@ def one_f_one_b(ranks: int, microbatches: int) -> Schedule:
     """
     require_int("P", ranks, 2)
     require_int("m", microbatches, 1)
-    return assemble(
-        "1f1b", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, microbatches)
-    )
+    return assemble("1f1b", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, microbatches))
 
 
 # book: 1f1b

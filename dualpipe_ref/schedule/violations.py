@@ -51,7 +51,9 @@ class Violation:
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         waits = f"; waits for {self.waits_for}" if self.waits_for else ""
-        ring = "; cycle: " + " -> ".join(map(str, (*self.cycle, self.cycle[0]))) if self.cycle else ""
+        ring = (
+            "; cycle: " + " -> ".join(map(str, (*self.cycle, self.cycle[0]))) if self.cycle else ""
+        )
         return f"{self.rule}: {where}{self.reason}{waits}{ring}"
 
 

@@ -18,7 +18,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
+from dualpipe_ref.schedule.errors import InputError
 
+
+# book: op
 class OpKind(StrEnum):
     """What is computed. B = I and W in one; FB = F and B of different micro-batches, overlapped."""
 
@@ -55,6 +58,9 @@ class Op(NamedTuple):
             )
         chunk = self.forward or self.backward
         return f"{self.kind}{chunk.slot}.{chunk.microbatch}" if chunk else str(self.kind)
+
+
+# book: end op
 
 
 class Payload(StrEnum):
@@ -182,8 +188,15 @@ class Placement:
             for direction, route in enumerate(self.routes)
             for stage, place in enumerate(route)
         }
-        ranks = 1 + max(rank for rank, _ in held)
-        slots = 1 + max(slot for _, slot in held)
+        ranks = 1 + max((rank for rank, _ in held), default=0)
+        slots = 1 + max((slot for _, slot in held), default=0)
+        if not sum(map(len, self.routes)) == len(held) == ranks * slots or min(held) < (0, 0):
+            raise InputError(
+                "a placement gives every slot of every rank one stage",
+                f"{len(held)} different places for {ranks} ranks of {slots} slots",
+            )
+        if len({len(route) for route in self.routes}) > 1:
+            raise InputError("both directions go through the same number of stages", f"{self.routes}")
         return tuple(tuple(held[rank, slot] for slot in range(slots)) for rank in range(ranks))
 
     @property

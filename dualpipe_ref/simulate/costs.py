@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.ir import OpKind, Schedule
@@ -24,10 +24,10 @@ def require_positive(name: str, value: object) -> Number:
     Traceback (most recent call last):
     dualpipe_ref.schedule.errors.InputError: F must be a positive, finite number; got F = nan; nearest legal: F = 1
     """
-    if isinstance(value, int | float | Fraction) and not isinstance(value, bool):
-        # An int or a Fraction is always finite, and may be too large for math.isfinite.
-        if value > 0 and not (isinstance(value, float) and math.isinf(value)):
-            return value
+    legal = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
+    # Below infinity, not math.isfinite: an int or a Fraction may be too large for that.
+    if legal and 0 < value < math.inf:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
     raise InputError(
         f"{name} must be a positive, finite number", f"{name} = {value!r}", f"{name} = 1"
     )
@@ -86,7 +86,9 @@ class Costs:
 
     def check_fits(self, schedule: Schedule) -> None:
         """Raise `InputError` where a sequence has not one number a stage (or a rank)."""
-        wanted: Mapping[str, int] = dict.fromkeys(("F", "I", "W", "B", "FB"), schedule.placement.stages)
+        wanted: Mapping[str, int] = dict.fromkeys(
+            ("F", "I", "W", "B", "FB"), schedule.placement.stages
+        )
         for name, count in {**wanted, "rank_scale": schedule.ranks}.items():
             value = getattr(self, name)
             if isinstance(value, Sequence) and len(value) != count:
@@ -113,7 +115,8 @@ class Costs:
                 return tuple(number * share for number in value)
             return None if value is None else value * share
 
-        return replace(self, **{name: scaled(getattr(self, name)) for name in OpKind})
+        changes: dict[str, Any] = {name: scaled(getattr(self, name)) for name in OpKind}
+        return replace(self, **changes)
 
     def durations(self, schedule: Schedule, rank: int) -> list[Number]:
         """Time of each op of `rank`, in order."""

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.flat import FlatRank, flat_schedule
 from dualpipe_ref.schedule.ir import Message, Op, Payload
 from dualpipe_ref.simulate.costs import Network, Number
 from dualpipe_ref.simulate.timeline import Timeline
@@ -98,18 +97,13 @@ class _Search:
     """The programs with their times, where each message stands in them, and what binds what."""
 
     def __init__(self, timeline: Timeline, network: Network) -> None:
-        flat = flat_schedule(timeline.schedule)
         self.timeline, self.network = timeline, network
-        n = flat.numbering.n
-        first = {wire: row * n for row, wire in enumerate(flat.numbering.wires)}
-        self.transfers = {
-            first[transfer.message.wire] + transfer.message.microbatch: transfer
-            for transfer in timeline.transfers
-        }
+        index = timeline.schedule.numbering.message_index
+        self.transfers = {index(transfer.message): transfer for transfer in timeline.transfers}
         self.sent_at: dict[int, _Place] = {}
         self.received_at: dict[int, _Place] = {}
         self.before_on_channel: dict[int, int] = {}
-        self.moments = [list(self._walk(rank, program)) for rank, program in enumerate(flat.ranks)]
+        self.moments = [list(self._walk(rank)) for rank in range(timeline.schedule.ranks)]
 
     def backwards(self) -> Iterator[Step]:
         """The steps of the path, the last one first."""
@@ -122,14 +116,16 @@ class _Search:
             if step is not None:
                 yield step
 
-    def _walk(self, rank: int, program: FlatRank) -> Iterator[_Moment]:
+    def _walk(self, rank: int) -> Iterator[_Moment]:
         """Give every event of the rank its times, and note where its messages are issued."""
         now: Number = 0
         index = 0
         last_to: dict[int, int] = {}
+        schedule = self.timeline.schedule
         spans = [*self.timeline.spans[rank], None]
-        for span, flat, batches in zip(spans, [*program.ops, None], program.batches, strict=True):
-            for sends, receives in batches:
+        flat_ops = [*schedule.flat_ops[rank], None]
+        for span, flat, group in zip(spans, flat_ops, schedule.batches[rank], strict=True):
+            for sends, receives in group:
                 self.sent_at |= dict.fromkeys(sends, _Place(rank, index))
                 self.received_at |= dict.fromkeys(receives, _Place(rank, index))
                 self._order_channel(sends, last_to)

@@ -106,7 +106,9 @@ class _Walk:
                 arrivals = [self.arrival[message] for message in sends + receives]
                 if None in arrivals:
                     missing = zip(sends + receives, arrivals, strict=True)
-                    self.waiting.update((message, rank) for message, there in missing if there is None)
+                    self.waiting.update(
+                        (message, rank) for message, there in missing if there is None
+                    )
                     return
                 for there in arrivals:
                     if there is not None and there > self.clock[rank]:
@@ -180,5 +182,7 @@ class _Transfers(Sequence[Transfer]):
             return [self[index] for index in range(*place.indices(len(self)))]
         index = self._indices[place]
         sent, start, end = (times[index] for times in self._times)
-        assert sent is not None and start is not None and end is not None
+        assert sent is not None
+        assert start is not None
+        assert end is not None
         return Transfer(self._numbering.message(index), sent, start, end)

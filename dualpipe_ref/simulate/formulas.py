@@ -6,6 +6,9 @@ in one step, PP stages in one direction, F, I, W, B, FB as in `Costs`. For DualP
 h = min(r, P-1-r); for DualPipeV, which is the first half of a DualPipe on 2P ranks, H = P, n = m, h = r.
 """
 
+# The letters of the formulas, and their order in an inequality.
+# ruff: noqa: N803, N806, SIM300
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -98,9 +101,7 @@ def find_formula(kind: str, quantity: str, name: str | None = None) -> Formula:
     raise InputError(f"formulas are {', '.join(known)}", wanted)
 
 
-def _case(
-    kind: str, P: int, m: int, costs: Costs | None, rank: int, chunks: int | None
-) -> Case:
+def _case(kind: str, P: int, m: int, costs: Costs | None, rank: int, chunks: int | None) -> Case:
     costs = costs or Costs()
     given = (costs.F, costs.I, costs.W, costs.B, costs.FB, costs.rank_scale)
     if any(isinstance(cost, Sequence) for cost in given):
@@ -136,8 +137,8 @@ def _dualpipe_worst(c: Case) -> Number:
 
 
 def _dualpipe_makespan(c: Case) -> Number:
-    """The middle rank, from its first gradient to its last FB, never waits; what comes before and
-    after it are the four longest ways in and out (see the book)."""
+    """The middle rank never waits between its first gradient and its last FB. Before that lies the longer
+    of two ways in (F against I), after it the longer of two ways out (I against W)."""
     way_in = 2 * c.H * c.F + max(c.H * c.F, (c.H - 1) * c.I)
     way_out = c.B + c.H * c.I + c.W + (c.H - 1) * max(c.I, c.W)
     return way_in + c.B + (2 * c.n - c.H - 2) * c.FB + way_out
@@ -149,7 +150,8 @@ def _dualpipe_exact(c: Case) -> bool:
 
 
 def _dualpipe_exact_split(c: Case) -> bool:
-    return _dualpipe_exact(c) and _split(c)
+    """Two ranks mirror each other: neither ever waits, whatever the costs."""
+    return c.H == 1 or (_dualpipe_exact(c) and _split(c))
 
 
 def _dualpipe_published(c: Case) -> Number:
@@ -162,8 +164,7 @@ def _dualpipe_published_worst(c: Case) -> bool:
         return False
     start = max((c.H - 1) * c.F, (c.H - 1) * c.I - c.F)
     return c.H == 1 or (
-        (c.H == 2 or c.FB <= c.F + c.B)
-        and start + (c.H - 1) * max(0, c.W - c.I) == (c.H - 1) * c.I
+        (c.H == 2 or c.FB <= c.F + c.B) and start + (c.H - 1) * max(0, c.W - c.I) == (c.H - 1) * c.I
     )
 
 
@@ -193,7 +194,7 @@ _WORST_TEXT = (
 def _dualpipe_formulas(kind: str, source: str) -> tuple[Formula, ...]:
     """Both schedules share them: PP, H, n and h say which."""
     published = "(PP/2 - 1)(FB + B - 3W)"
-    exact = _EXACT_TEXT.format("=")
+    exact = _EXACT_TEXT.format("=") + "; PP = 2: always"
     middle = "(H-1)(FB - W - min(W, I)) + max((H-1)F, (H-1)I - F)"
     return (
         Formula("published", kind, "bubble", source, published,
@@ -221,6 +222,11 @@ def _dualpipe_formulas(kind: str, source: str) -> tuple[Formula, ...]:
 
 def _one_way_bubble(c: Case) -> Number:
     return (c.P - 1) * (c.F + c.B)
+
+
+def _chimera_bubble(c: Case) -> Number:
+    longer, shorter = max(c.F, c.B), min(c.F, c.B)
+    return (c.P - 2) * (longer + (c.m // c.P - 1) * (longer - shorter))
 
 
 FORMULAS: tuple[Formula, ...] = (
@@ -252,10 +258,11 @@ FORMULAS: tuple[Formula, ...] = (
     Formula("published", "zb-h1", "parameters", _V3, "1", "always", lambda c: 1, _any),
     Formula("published", "zb-v", "held", _ZERO_BUBBLE, "2P", "m >= 2P - 1",
             lambda c: 2 * c.P, lambda c: c.m >= 2 * c.P - 1),
-    Formula("published", "chimera", "bubble", _CHIMERA, "(P - 2)F", "F = B, m = P",
-            lambda c: (c.P - 2) * c.F, lambda c: c.F == c.B and c.m == c.P),
-    Formula("exact", "chimera", "bubble", _OURS, "(P - 2) max(F, B)", "m = P",
-            lambda c: (c.P - 2) * max(c.F, c.B), lambda c: c.m == c.P),
+    Formula("published", "chimera", "bubble", _CHIMERA, "(P - 2)F", "F = B; m = P: F >= B; P = 2: always",
+            lambda c: (c.P - 2) * c.F,
+            lambda c: c.P == 2 or c.F == c.B or (c.m == c.P and c.F >= c.B)),
+    Formula("exact", "chimera", "bubble", _OURS, "(P - 2)(max(F, B) + (m/P - 1)|F - B|)", "always",
+            _chimera_bubble, _any),
     Formula("published", "chimera", "parameters", _CHIMERA, "2", "always", lambda c: 2, _any),
     *_dualpipe_formulas("dualpipe", _V3),
     *_dualpipe_formulas("dualpipev", _V_CODE),

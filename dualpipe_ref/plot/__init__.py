@@ -1,0 +1,49 @@
+"""Pictures of a timeline: matplotlib figures and trace files.
+
+The drawing functions import matplotlib when they are first asked for; everything else here needs
+the standard library only.
+
+>>> from dualpipe_ref.plot import cells, trace_events
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dualpipe_ref.plot.cells import Cell, cells
+from dualpipe_ref.plot.highlight import Highlight
+from dualpipe_ref.plot.palette import Palette, Theme, palette
+from dualpipe_ref.plot.trace import trace_events, write_trace
+
+if TYPE_CHECKING:
+    from dualpipe_ref.plot.comparison import draw_comparison
+    from dualpipe_ref.plot.memory import draw_memory
+    from dualpipe_ref.plot.timeline import draw_timeline
+
+_DRAWN_BY = {
+    "draw_timeline": "dualpipe_ref.plot.timeline",
+    "draw_comparison": "dualpipe_ref.plot.comparison",
+    "draw_memory": "dualpipe_ref.plot.memory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DRAWN_BY:
+        return getattr(import_module(_DRAWN_BY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Cell",
+    "Highlight",
+    "Palette",
+    "Theme",
+    "cells",
+    "draw_comparison",
+    "draw_memory",
+    "draw_timeline",
+    "palette",
+    "trace_events",
+    "write_trace",
+]

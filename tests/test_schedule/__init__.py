@@ -1,0 +1,1 @@
+"""Schedules: published orders, the verifier against a naive executor, files, builders."""
