@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dualpipe_ref.schedule import KINDS, InputError, Schedule, build
+from dualpipe_ref.schedule.errors import shortened
 from dualpipe_ref.schedule.formats import load
+from dualpipe_ref.schedule.kinds import check_kind
 from dualpipe_ref.schedule.verify import verify
 from dualpipe_ref.schedule.violations import VerificationError
 from dualpipe_ref.simulate import Costs, Network
@@ -62,14 +64,15 @@ def load_schedule(options: argparse.Namespace) -> Schedule:
         if loaded.violations:
             raise VerificationError(loaded.violations)
         return loaded.schedule
+    check_kind(name)
     for option in ("ranks", "microbatches"):
-        if getattr(options, option) is None and name in KINDS:
+        if getattr(options, option) is None:
             raise InputError(f"{name} needs --ranks and --microbatches", f"no --{option}")
     chunks = None if options.chunks is None else _whole("chunks", options.chunks)
     return build(
         name,
-        _whole("ranks", options.ranks or "2"),
-        _whole("microbatches", options.microbatches or "2"),
+        _whole("ranks", options.ranks),
+        _whole("microbatches", options.microbatches),
         chunks,
     )
 
@@ -106,10 +109,16 @@ def network_from(options: argparse.Namespace) -> Network:
 
 def _exact(name: str, text: str) -> Fraction:
     try:
+        exponent = text.lower().partition("e")[2]
+        # A number that takes longer to write down than this step is hardly meant.
+        if len(text) > 40 or abs(int(exponent or "0")) > 30:
+            raise ValueError
         return Fraction(text.strip())
     except (ValueError, ZeroDivisionError):
         raise InputError(
-            f"{name} is a number such as 1, 2.2 or 11/5", f"{name} = {text!r}", f"{name} = 1"
+            f"{name} is a number such as 1, 2.2 or 11/5",
+            f"{name} = {shortened(text)}",
+            f"{name} = 1",
         ) from None
 
 
@@ -117,7 +126,9 @@ def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InputError(f"{name} is a whole number", f"{name} = {text!r}", f"{name} = 4") from None
+        raise InputError(
+            f"{name} is a whole number", f"{name} = {shortened(text)}", f"{name} = 4"
+        ) from None
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -126,12 +137,22 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write to a neighbour and rename it, so that nobody ever sees half a file."""
-    target = Path(path)
+    """Write to a neighbour and rename it, so that nobody ever sees half a file.
+
+    What is no file (/dev/stdout, a pipe) is written to as it is: a rename would replace it.
+    """
+    target = Path(os.path.realpath(path))
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        if os.path.exists(path) and not target.is_file():
+            Path(path).write_bytes(content)
+        else:
+            _replace(target, content)
     except OSError as error:
         raise InputError("the output file must be writable", f"{path}: {error.strerror}") from None
+
+
+def _replace(target: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

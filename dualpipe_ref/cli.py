@@ -19,7 +19,7 @@ from dualpipe_ref.arguments import (
     network_from,
     write_text,
 )
-from dualpipe_ref.schedule import InputError, build
+from dualpipe_ref.schedule import InputError, Schedule, build
 from dualpipe_ref.schedule.check_bounds import check_order
 from dualpipe_ref.schedule.formats import load, to_dict
 from dualpipe_ref.schedule.verify import find_violations
@@ -48,26 +48,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     try:
-        options = _parser().parse_args(arguments)
-        status: int = options.run(options)
-        sys.stdout.flush()
+        try:
+            options = _parser().parse_args(arguments)
+            status: int = options.run(options)
+        finally:  # also where --help leaves by SystemExit
+            if sys.stdout is not None:
+                sys.stdout.flush()
         return status
-    except InputError as error:
-        print(f"dualpipe-ref: {error}", file=sys.stderr)
-        return 2
+    except (InputError, ImportError) as error:
+        return _complain(str(error).replace("\n", "\\n"), 2)
     except VerificationError as error:
-        print(f"dualpipe-ref: {error}", file=sys.stderr)
-        return 1
-    except ImportError as error:
-        print(f"dualpipe-ref: {error}", file=sys.stderr)
-        return 2
+        return _complain(str(error), 1)
     except KeyboardInterrupt:
-        print("dualpipe-ref: interrupted", file=sys.stderr)
-        return 130
+        return _complain("interrupted", 130)
     except BrokenPipeError:
-        # The reader of our output (head, say) has left; Python would complain again on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _drop_output()
+        return 0  # the reader of our output (head, say) has seen enough
+    except OSError as error:
+        _drop_output()
+        return _complain(f"the output cannot be written: {error.strerror}", 2)
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"dualpipe-ref: {message}", file=sys.stderr)
+    return status
+
+
+def _drop_output() -> None:
+    """What is still buffered goes nowhere: Python would try to write it again on exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_path(path: str, text: str) -> None:
+    """A path may hold bytes that are no text."""
+    print(path.encode(errors="backslashreplace").decode() + text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,7 +183,7 @@ def _verify(options: argparse.Namespace) -> int:
         found = tuple(check_order(loaded.schedule, _published(loaded.schedule)))
     if found:
         raise VerificationError(found[:20])
-    print(f"{options.file}: {loaded.schedule!r} keeps every rule")
+    _print_path(options.file, f": {loaded.schedule!r} keeps every rule")
     return 0
 
 
@@ -193,10 +207,16 @@ def _plot(options: argparse.Namespace) -> int:
 
     schedule = checked_schedule(options)
     timeline = simulate(schedule, costs_from(options), network_from(options))
-    out = options.out or f"{schedule.kind}_P{schedule.ranks}_m{schedule.microbatches}.svg"
+    out = _out(options, schedule, "svg")
     report.save_figure(draw_timeline(timeline, theme=options.theme), out, options.theme)
-    print(out)
+    _print_path(out, "")
     return 0
+
+
+def _out(options: argparse.Namespace, schedule: Schedule, ending: str) -> str:
+    if options.out is None:
+        return f"{schedule.kind}_P{schedule.ranks}_m{schedule.microbatches}.{ending}"
+    return str(options.out)
 
 
 def _trace(options: argparse.Namespace) -> int:
@@ -204,9 +224,9 @@ def _trace(options: argparse.Namespace) -> int:
 
     schedule = checked_schedule(options)
     timeline = simulate(schedule, costs_from(options), network_from(options))
-    out = options.out or f"{schedule.kind}_P{schedule.ranks}_m{schedule.microbatches}.trace.json"
+    out = _out(options, schedule, "trace.json")
     write_text(out, json.dumps(trace_events(timeline)))
-    print(f"{out}: open it at https://ui.perfetto.dev")
+    _print_path(out, ": open it at https://ui.perfetto.dev")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -167,7 +168,7 @@ def save_figure(figure: Figure, path: str, theme: str) -> None:
     ending = Path(path).suffix.removeprefix(".").lower()
     if ending not in ("svg", "png", "pdf"):
         raise InputError(
-            "a drawing is .svg, .png or .pdf", repr(path), f"{Path(path).with_suffix('.svg')}"
+            "a drawing is .svg, .png or .pdf", repr(path), f"{os.path.splitext(path)[0]}.svg"
         )
     content = io.BytesIO()
     background = {"dark": "#14181e"}.get(theme, "white")

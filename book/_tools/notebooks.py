@@ -72,7 +72,7 @@ def as_notebook(source: Path, root: Path) -> str:
 def plain_markdown(text: str, source: Path, root: Path) -> str:
     """Markdown that any notebook shows: no directives, no roles, no labels.
 
-    >>> plain_markdown("{cite}`chimera` shows it", Path("x.md"), Path("."))
+    >>> plain_markdown("{cite}`c6-chimera` shows it", Path("x.md"), Path("."))
     '[chimera] shows it'
     """
     text = re.sub(
@@ -84,9 +84,9 @@ def plain_markdown(text: str, source: Path, root: Path) -> str:
     text = re.sub(
         r"^:::\{(\w+)\} ?(.*?)\n(.*?)^:::$", _quoted, text, flags=re.DOTALL | re.MULTILINE
     )
-    text = re.sub(r"```\{bibliography\}.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"(?:#+ References\n+)?```\{bibliography\}.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\{cite(?::\w+)?\}`([^`]+)`", r"[\1]", text)
+    text = re.sub(r"\{cite(?::\w+)?\}`(?:c\d+-)?([^`]+)`", r"[\1]", text)
     text = re.sub(r"\{doc\}`([^`<]+?) ?<([^`>]+)>`", r"[\1](\2.ipynb)", text)
     text = re.sub(r"\{download\}`([^`<]+?) ?<([^`>]+)>`", r"\1", text)
     return re.sub(r"\{(?:ref|numref|eq|term|abbr)\}`([^`<]+?)(?: ?<[^`>]+>)?`", r"\1", text).strip()

@@ -58,9 +58,12 @@ def _check_rank(
             elif kind is OpKind.W:
                 if not has & INPUT:
                     yield position, *_too_early(numbering, backward, INPUT)
-            elif local and backward // n in local[Payload.GRADIENT]:
-                if not done[backward + n] & INPUT:
-                    yield position, *_too_early(numbering, backward + n, INPUT)
+            elif (
+                local
+                and backward // n in local[Payload.GRADIENT]
+                and not done[backward + n] & INPUT
+            ):
+                yield position, *_too_early(numbering, backward + n, INPUT)
             done[backward] |= adds
         if forward != NO_CHUNK:
             done[forward] |= FORWARD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
 from dualpipe_ref.schedule.ir import Schedule
 from dualpipe_ref.schedule.numbering import Numbering
@@ -18,28 +18,31 @@ Channels = dict[tuple[int, int], list[int]]
 
 def check_messages(schedule: Schedule) -> list[Violation]:
     """Every message that is missing, doubled, too early, too late or paired with the wrong one."""
-    if found := list(_check_numbers(schedule)):
-        return found
     sends: Channels = defaultdict(list)
     receives: Channels = defaultdict(list)
-    found = [
-        violation
-        for rank in range(schedule.ranks)
-        for violation in _check_rank(schedule, rank, sends, receives)
-    ]
+    try:
+        found = [
+            violation
+            for rank in range(schedule.ranks)
+            for violation in _check_rank(schedule, rank, sends, receives)
+        ]
+    except IndexError:
+        return list(_unknown_numbers(schedule))
+    if any(min(numbers) < 0 for numbers in (*sends.values(), *receives.values())):
+        return list(_unknown_numbers(schedule))
     return found + list(_check_channels(schedule.numbering, sends, receives))
 
 
-def _check_numbers(schedule: Schedule) -> Iterator[Violation]:
-    """A schedule may be made of numbers, without their messages: are there such messages?"""
-    most = 2 * schedule.numbering.chunks - 1
-    flatten = chain.from_iterable
+def _unknown_numbers(schedule: Schedule) -> Iterator[Violation]:
+    """Message numbers that the step has not: batches may have been written as numbers."""
+    limit = 2 * schedule.numbering.chunks
     for rank, batches in enumerate(schedule.batches):
-        used = list(flatten(flatten(flatten(batches))))
-        if used and not 0 <= min(used) <= max(used) <= most:
-            wrong = next(index for index in used if not 0 <= index <= most)
-            reason = f"rank {rank} has a message number {wrong}; they go from 0 to {most}"
-            yield Violation(Rule.MESSAGES, None, reason)
+        for group in batches:
+            for sends, receives in group:
+                for number in sends + receives:
+                    if not 0 <= number < limit:
+                        reason = f"rank {rank} has message {number}; they go from 0 to {limit - 1}"
+                        yield Violation(Rule.MESSAGES, None, reason)
 
 
 def _check_rank(

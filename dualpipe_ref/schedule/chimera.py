@@ -18,11 +18,11 @@ def chimera(ranks: int, microbatches: int) -> Schedule:
     F0.0 F1.0 B1.0 B0.0
     """
     require_int("P", ranks, 2)
-    require_int("m", microbatches, 1)
     if ranks % 2:
         raise InputError(
             "Chimera needs an even number of ranks", f"P = {ranks}", f"P = {ranks + 1}"
         )
+    require_int("m", microbatches, 1, least_legal=ranks)
     if microbatches % ranks:
         nearest = max(1, round(microbatches / ranks)) * ranks
         raise InputError(

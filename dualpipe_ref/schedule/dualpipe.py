@@ -25,11 +25,11 @@ def dualpipe(ranks: int, microbatches: int) -> Schedule:
 def check_dualpipe(ranks: int, microbatches: int) -> None:
     """Raise `InputError` unless P is even, m is even and m >= 2P - 2."""
     require_int("P", ranks, 2)
-    require_int("m", microbatches, 1)
     if ranks % 2:
         raise InputError(
             "DualPipe needs an even number of ranks", f"P = {ranks}", f"P = {ranks + 1}"
         )
+    require_int("m", microbatches, 1, least_legal=2 * ranks - 2)
     if microbatches % 2 or microbatches < 2 * ranks - 2:
         nearest = max(2 * ranks - 2, microbatches + microbatches % 2)
         raise InputError(

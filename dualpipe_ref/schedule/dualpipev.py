@@ -18,7 +18,7 @@ def dualpipev(ranks: int, microbatches: int) -> Schedule:
     F0.0 F1.0 F0.1 F1.1 F0.2 B1.0 FB(F1.2, B0.0) FB(F0.3, B1.1) FB(F1.3, B0.1) B1.2 B0.2 I1.3 I0.3 W1.3 W0.3
     """
     require_int("P", ranks, 2)
-    require_int("m", microbatches, 1)
+    require_int("m", microbatches, 1, least_legal=2 * ranks - 1)
     if microbatches < 2 * ranks - 1:
         raise InputError(
             "DualPipeV needs m at least 2P - 1",

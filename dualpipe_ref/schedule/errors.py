@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 
 class InputError(ValueError):
     """An argument or a file breaks a rule; the message says the rule, the values, the nearest legal value.
@@ -22,8 +24,13 @@ class InputError(ValueError):
         super().__init__("; ".join(parts))
 
 
-def require_int(name: str, value: object, minimum: int) -> int:
+MOST_INT = 10**18
+
+
+def require_int(name: str, value: object, minimum: int, least_legal: int | None = None) -> int:
     """Return `value` if it is an int of at least `minimum` (bool is refused), else raise `InputError`.
+
+    Where a later rule asks for more, `least_legal` is what the message names instead of `minimum`.
 
     >>> require_int("P", 4, 2)
     4
@@ -31,17 +38,34 @@ def require_int(name: str, value: object, minimum: int) -> int:
     Traceback (most recent call last):
     dualpipe_ref.schedule.errors.InputError: P must be an int of at least 2; got P = '4'; nearest legal: P = 4
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
+    if isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= MOST_INT:
         return value
+    is_large = isinstance(value, int) and value > MOST_INT
     raise InputError(
-        f"{name} must be an int of at least {minimum}",
-        f"{name} = {value!r}",
-        f"{name} = {_nearest_int(value, minimum)}",
+        f"{name} must be an int of at {f'most {MOST_INT}' if is_large else f'least {minimum}'}",
+        f"{name} = {shortened(value)}",
+        f"{name} = {_nearest_int(value, least_legal or minimum)}",
     )
+
+
+def shortened(value: object) -> str:
+    """`repr(value)`, cut off where it is long: it may come from any file.
+
+    >>> shortened([7] * 99)
+    '[7, 7, 7, 7, 7, 7, ...]'
+    """
+    try:
+        return _shortening.repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return f"a very long {type(value).__name__}"
+
+
+_shortening = reprlib.Repr()
+_shortening.maxstring = _shortening.maxother = 60
 
 
 def _nearest_int(value: object, minimum: int) -> int:
     try:
-        return max(minimum, round(float(value)))  # type: ignore[arg-type]
+        return max(minimum, min(MOST_INT, round(float(value))))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return minimum

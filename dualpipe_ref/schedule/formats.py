@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dualpipe_ref.schedule.errors import InputError, require_int
+from dualpipe_ref.schedule.errors import InputError, require_int, shortened
 from dualpipe_ref.schedule.ir import Batch, Chunk, Event, Op, OpKind, Schedule
 from dualpipe_ref.schedule.kinds import check_kind, placement_of, slots_of
 from dualpipe_ref.schedule.messages import MOST_CHUNKS, assemble
@@ -159,12 +159,12 @@ class _CommitReader:
         messages = []
         for item in _list("a commit", commit):
             match item:
-                case ["send" | "recv" as action, int(peer)] if 0 <= peer < len(self.ops):
+                case ["send" | "recv" as action, int(peer)] if self._is_rank(peer):
                     index = self._next(action, rank, peer)
                 case _:
                     raise InputError(
                         'a commit lists ["send", rank] and ["recv", rank]',
-                        f"{item!r} on rank {rank}",
+                        f"{shortened(item)} on rank {rank}",
                         '["send", 0]',
                     )
             if index is None:
@@ -173,6 +173,9 @@ class _CommitReader:
             else:
                 messages.append(self.numbering.message(index))
         return Batch(tuple(messages))
+
+    def _is_rank(self, peer: int) -> bool:
+        return not isinstance(peer, bool) and 0 <= peer < len(self.ops)
 
     def _next(self, action: str, rank: int, peer: int) -> int | None:
         channel = (rank, peer) if action == "send" else (peer, rank)
@@ -190,7 +193,7 @@ def _object(value: object, what: str) -> dict[str, Any]:
 
 def _list(what: str, value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise InputError(f"{what} is a list", f"{value!r:.60}")
+        raise InputError(f"{what} is a list", shortened(value))
     return value
 
 
@@ -208,7 +211,8 @@ def _slots(kind: str, chunks: object, rows: list[list[Any]]) -> int:
     if chunks is not None:
         return slots_of(kind, require_int("chunks", chunks, 1))
     used = [item.get("dir") for row in rows for item in row if isinstance(item, dict)]
-    most = max((slot for slot in used if isinstance(slot, int)), default=1)
+    # No rank has more stages than the file has ops; a larger number is refused where it stands.
+    most = max((slot for slot in used if isinstance(slot, int) and slot < len(used)), default=1)
     return slots_of(kind, max(2, most + 1) if kind == "interleaved" else None)
 
 
@@ -227,7 +231,9 @@ def _parse_op(item: object, numbering: Numbering, rank: int) -> Op:
     fields = _object(item, f"each op of rank {rank}")
     name = fields.get("op")
     if name not in tuple(OpKind):
-        raise InputError("an op is one of F, I, W, B, FB", f"{name!r} on rank {rank}", "'F'")
+        raise InputError(
+            "an op is one of F, I, W, B, FB", f"{shortened(name)} on rank {rank}", "'F'"
+        )
     kind = OpKind(name)
     if kind is OpKind.FB:
         forward = _parse_chunk(fields.get("f"), numbering, f"f of an FB on rank {rank}")
@@ -245,7 +251,7 @@ def _parse_chunk(item: object, numbering: Numbering, where: str) -> Chunk:
         if type(value) is not int or not 0 <= value < limit:
             raise InputError(
                 f"{name} is an int from 0 to {limit - 1}",
-                f"{name} = {value!r} in {where}",
+                f"{name} = {shortened(value)} in {where}",
                 f"{name} = 0",
             )
     return Chunk(fields["dir"], fields["mb"])

@@ -31,11 +31,10 @@ def interleaved(ranks: int, microbatches: int, chunks: int = 2) -> Schedule:
 def _microbatches_per_round(ranks: int, microbatches: int) -> int:
     rounds = max(1, microbatches // ranks)
     if microbatches % rounds:
-        legal = next(m for m in range(microbatches, 0, -1) if m % max(1, m // ranks) == 0)
         raise InputError(
             "interleaved micro-batches must divide evenly into max(1, m // P) rounds",
             f"P = {ranks}, m = {microbatches}, {rounds} rounds",
-            f"m = {legal}",
+            f"m = {microbatches - microbatches % rounds}",
         )
     return microbatches // rounds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 
-from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.errors import InputError, shortened
 from dualpipe_ref.schedule.work import Placement
 
 # Stages that each rank holds, copies counted, and the placement for a number of ranks.
@@ -35,8 +35,8 @@ chimera, dualpipe, dualpipev; got 'zbv'; nearest legal: 'zb-v'
     """
     if isinstance(kind, str) and kind in _KINDS:
         return kind
-    nearest = (get_close_matches(str(kind).lower(), KINDS, n=1, cutoff=0) or ["dualpipe"])[0]
-    raise InputError(f"a schedule is one of {', '.join(KINDS)}", repr(kind), repr(nearest))
+    nearest = (get_close_matches(shortened(kind).lower(), KINDS, n=1, cutoff=0) or ["dualpipe"])[0]
+    raise InputError(f"a schedule is one of {', '.join(KINDS)}", shortened(kind), repr(nearest))
 
 
 def slots_of(kind: str, chunks: int | None = None) -> int:
@@ -48,10 +48,10 @@ def slots_of(kind: str, chunks: int | None = None) -> int:
     fixed = _KINDS[check_kind(kind)][0]
     if fixed is None:
         return DEFAULT_CHUNKS if chunks is None else chunks
-    if chunks not in (None, fixed):
+    if chunks is not None and (type(chunks) is not int or chunks != fixed):
         raise InputError(
             f"{kind} has {fixed} stage{'s' if fixed > 1 else ''} a rank",
-            f"chunks = {chunks!r}",
+            f"chunks = {shortened(chunks)}",
             f"chunks = {fixed}",
         )
     return fixed

@@ -24,10 +24,12 @@ def assemble(
     """The schedule in which rank r runs `rank_ops(r)`, its messages placed by `place_messages`."""
     slots = slots_of(kind, chunks)
     if ranks * slots * microbatches > MOST_CHUNKS:
+        # A multiple of 2P suits every kind, if its m fits at all.
+        most = MOST_CHUNKS // (ranks * slots)
         raise InputError(
             f"P x stages a rank x m is at most {MOST_CHUNKS:,}",
             f"{ranks} x {slots} x {microbatches}",
-            f"m = {max(1, MOST_CHUNKS // (ranks * slots))}",
+            f"m = {most - most % (2 * ranks) or most or 1}",
         )
     placement = placement_of(kind, ranks, slots)
     numbering = Numbering(placement, microbatches // placement.directions)

@@ -196,7 +196,9 @@ class Placement:
                 f"{len(held)} different places for {ranks} ranks of {slots} slots",
             )
         if len({len(route) for route in self.routes}) > 1:
-            raise InputError("both directions go through the same number of stages", f"{self.routes}")
+            raise InputError(
+                "both directions go through the same number of stages", f"{self.routes}"
+            )
         return tuple(tuple(held[rank, slot] for slot in range(slots)) for rank in range(ranks))
 
     @property

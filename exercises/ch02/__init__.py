@@ -1,0 +1,1 @@
+"""Exercise of chapter 2: a checker for schedules."""

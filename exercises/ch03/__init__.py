@@ -1,0 +1,1 @@
+"""Exercise of chapter 3: GPipe and 1F1B."""

@@ -1,0 +1,144 @@
+"""What an answer to chapter 3 must do. Each property is tried on many (P, m), smallest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from dualpipe_ref.schedule import OpKind
+from dualpipe_ref.schedule.occupancy import occupancy
+from dualpipe_ref.simulate import Costs, Timeline, simulate
+from exercises.grading import Answer, Check
+from exercises.oplists import ask_rank, at, each, growing, incomplete, stuck
+
+# With steps shorter than the pipeline: there m < P.
+SIZES = growing(
+    [(ranks, microbatches) for ranks in range(2, 9) for microbatches in range(1, 12)]
+    + [(8, 20), (16, 8), (16, 40)]
+)
+# (F, B) in exact numbers: equal, usual, a cheap backward, an odd one.
+COSTS = ((1, 1), (1, 2), (3, 1), (Fraction(7, 5), Fraction(22, 9)))
+
+
+def all_forwards_first(answer: Answer) -> str | None:
+    for size in SIZES:
+        for rank in range(size[0]):
+            ops = ask_rank(answer, "gpipe", rank, size)
+            kinds = [op.kind for op in ops]
+            if kinds != sorted(kinds, key=lambda kind: kind is not OpKind.F):
+                place = kinds.index(OpKind.F, kinds.index(OpKind.B))
+                return f"{at(size)}: rank {rank} runs {ops[place]} (op {place}) after a backward"
+    return None
+
+
+def only_f_and_b(name: str) -> Callable[[Answer], str | None]:
+    def find_fault(answer: Answer) -> str | None:
+        for size in SIZES:
+            for rank in range(size[0]):
+                for place, op in enumerate(ask_rank(answer, name, rank, size)):
+                    if op.kind not in (OpKind.F, OpKind.B):
+                        return f"{at(size)}: rank {rank} runs {op} (op {place}); use F and B alone"
+        return None
+
+    return find_fault
+
+
+def at_most_what_fits(answer: Answer) -> str | None:
+    """Rank r never holds more than P - r chunks between their forward and their backward."""
+    for size, schedule in each(answer, "one_f_one_b", "1f1b", SIZES):
+        for rank, ops in enumerate(schedule.ops):
+            bound = size[0] - rank
+            for place, (during, _) in enumerate(occupancy(ops)):
+                if during.activations > bound:
+                    return (
+                        f"{at(size)}: rank {rank} at {ops[place]} (op {place}) holds the activations"
+                        f" of {during.activations} micro-batches; the bound is P - r = {bound}"
+                    )
+    return None
+
+
+def closed_form(name: str, kind: str) -> Callable[[Answer], str | None]:
+    """The makespan is (m + P - 1)(F + B), which no order can undercut, for every cost."""
+
+    def find_fault(answer: Answer) -> str | None:
+        for size, schedule in each(answer, name, kind, SIZES):
+            ranks, microbatches = size
+            for forward, backward in COSTS:
+                # B alone is run, so how it divides into I and W does not matter.
+                half = Fraction(backward) / 2
+                timeline = simulate(schedule, Costs(F=forward, I=half, W=half))
+                best = (microbatches + ranks - 1) * (forward + backward)
+                if timeline.makespan != best:
+                    return (
+                        f"{at(size)}, F = {forward}, B = {backward}: the step ends at"
+                        f" {timeline.makespan}, not at (m + P - 1)(F + B) = {best};"
+                        f" {_longest_wait(timeline)}"
+                    )
+        return None
+
+    return find_fault
+
+
+def _longest_wait(timeline: Timeline) -> str:
+    """The op that its rank waits for longest, once it has begun, and the message that comes so late."""
+    schedule = timeline.schedule
+    wait, rank, place = max(
+        (start - end, rank, place)
+        for rank, (starts, ends) in enumerate(zip(timeline.starts, timeline.ends, strict=True))
+        for place, (start, end) in enumerate(zip(starts[1:], ends, strict=False), start=1)
+    )
+    awaits = schedule.flat_ops[rank][place][3]
+    what = f" for the {schedule.numbering.message(awaits[0])}" if awaits else ""
+    op = schedule.ops[rank][place]
+    return f"the longest wait: rank {rank} before {op} (op {place}), {wait}{what}"
+
+
+CHECKS = (
+    Check(
+        "gpipe complete",
+        "each micro-batch's F and B run once, F before B",
+        incomplete("gpipe", "gpipe", SIZES),
+    ),
+    Check(
+        "gpipe order",
+        "all forwards come before all backwards",
+        all_forwards_first,
+        needs=("gpipe complete",),
+    ),
+    Check(
+        "gpipe deadlock",
+        "every rank reaches its end",
+        stuck("gpipe", "gpipe", SIZES),
+        needs=("gpipe complete",),
+    ),
+    Check(
+        "gpipe makespan",
+        "(m + P - 1)(F + B) for several costs",
+        closed_form("gpipe", "gpipe"),
+        needs=("gpipe deadlock",),
+    ),
+    Check(
+        "complete",
+        "1F1B: each micro-batch's F and B run once, F before B",
+        incomplete("one_f_one_b", "1f1b", SIZES),
+    ),
+    Check("vocabulary", "1F1B: the ops are F and B", only_f_and_b("one_f_one_b")),
+    Check(
+        "deadlock",
+        "1F1B: every rank reaches its end",
+        stuck("one_f_one_b", "1f1b", SIZES),
+        needs=("complete",),
+    ),
+    Check(
+        "memory",
+        "1F1B: rank r holds at most P - r activations",
+        at_most_what_fits,
+        needs=("complete",),
+    ),
+    Check(
+        "makespan",
+        "1F1B: (m + P - 1)(F + B) for several costs",
+        closed_form("one_f_one_b", "1f1b"),
+        needs=("complete", "deadlock"),
+    ),
+)

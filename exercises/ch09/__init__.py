@@ -1,0 +1,1 @@
+"""Exercise of chapter 9: DualPipe."""

@@ -1,0 +1,136 @@
+"""Op lists as plain data: read a reader's lists, say what is wrong with them, make a Schedule of them.
+
+An op is ("F", slot, microbatch), the same with "I", "W" or "B", or ("FB", (slot, microbatch),
+(slot, microbatch)) with the forward's chunk first. Lists serve as well as tuples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from dualpipe_ref.schedule import Chunk, InputError, Op, OpKind, Schedule
+from dualpipe_ref.schedule.messages import assemble
+from dualpipe_ref.schedule.verify import find_violations
+from dualpipe_ref.schedule.violations import Rule, Violation
+from exercises.answers import call
+from exercises.grading import Answer, Fault
+
+# (P, m)
+Size = tuple[int, int]
+BEFORE_DEADLOCK = (Rule.COMPLETENESS, Rule.ORDER)
+
+
+def growing(sizes: Iterable[Size]) -> tuple[Size, ...]:
+    """Sizes from small to large, so that the first that fails is the smallest.
+
+    >>> growing([(4, 1), (2, 3), (2, 1)])
+    ((2, 1), (4, 1), (2, 3))
+    """
+    return tuple(sorted(sizes, key=lambda size: (size[0] * size[1], size)))
+
+
+def to_plain(op: Op) -> tuple[Any, ...]:
+    """The op as plain data.
+
+    >>> to_plain(Op(OpKind.FB, Chunk(0, 3), Chunk(1, 2)))
+    ('FB', (0, 3), (1, 2))
+    """
+    if op.forward and op.backward:
+        return str(op.kind), tuple(op.forward), tuple(op.backward)
+    return str(op.kind), *(op.forward or op.backward or ())
+
+
+def to_op(item: object) -> Op:
+    """The op that this plain data means. Raises `Fault` where it means none.
+
+    >>> print(to_op(["B", 0, 3]))
+    B0.3
+    >>> to_op(("F", 3))
+    Traceback (most recent call last):
+    exercises.grading.Fault: ('F', 3) is no op: write (kind, slot, microbatch) with kind F, I, W or B, or ...
+    """
+    match item:
+        case ["FB", [int(), int()] as forward, [int(), int()] as backward]:
+            return Op(OpKind.FB, Chunk(*forward), Chunk(*backward))
+        case ["F", int(slot), int(microbatch)]:
+            return Op(OpKind.F, Chunk(slot, microbatch))
+        case ["I" | "W" | "B" as kind, int(slot), int(microbatch)]:
+            return Op(OpKind(kind), None, Chunk(slot, microbatch))
+    raise Fault(
+        f"{_short(item)} is no op: write (kind, slot, microbatch) with kind F, I, W or B,"
+        ' or ("FB", (slot, microbatch), (slot, microbatch))'
+    )
+
+
+def ask_rank(answer: Answer, name: str, rank: int, size: Size) -> list[Op]:
+    """The ops that the reader's function gives for one rank. Raises `Fault` where they are none."""
+    items = call(answer, name, rank, *size)
+    where = f"{at(size)}: {name}({rank}, {size[0]}, {size[1]})"
+    if not isinstance(items, list | tuple):
+        raise Fault(f"{where} returns {_short(items)}, not a list of ops")
+    try:
+        return [to_op(item) for item in items]
+    except Fault as fault:
+        raise Fault(f"{where}: {fault}") from None
+
+
+def ask(answer: Answer, name: str, kind: str, size: Size) -> Schedule:
+    """The schedule made of the reader's op lists, the package placing its messages.
+
+    Raises `Fault` for an op that is malformed, or outside the step's slots and micro-batches.
+    """
+    ranks, microbatches = size
+    try:
+        return assemble(
+            kind, ranks, microbatches, lambda rank: ask_rank(answer, name, rank, size)
+        )
+    except InputError as error:
+        raise Fault(f"{at(size)}: {error}") from None
+
+
+def each(answer: Answer, name: str, kind: str, sizes: Iterable[Size]) -> Iterator[tuple[Size, Schedule]]:
+    """The reader's schedule of every size, smallest first."""
+    for size in sizes:
+        yield size, ask(answer, name, kind, size)
+
+
+def violations(
+    answer: Answer, name: str, kind: str, sizes: Iterable[Size]
+) -> Iterator[tuple[Size, Violation]]:
+    """The first broken rule of every size that breaks one."""
+    for size, schedule in each(answer, name, kind, sizes):
+        if found := find_violations(schedule):
+            yield size, found[0]
+
+
+def incomplete(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], str | None]:
+    """A check: each rank runs the work of each of its chunks once, and what it needs of itself first."""
+
+    def find_fault(answer: Answer) -> str | None:
+        for size, violation in violations(answer, name, kind, sizes):
+            if violation.rule in BEFORE_DEADLOCK:
+                return f"{at(size)}: {violation}"
+        return None
+
+    return find_fault
+
+
+def stuck(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], str | None]:
+    """A check of complete schedules: no deadlock, and both ends of every channel in the same order."""
+
+    def find_fault(answer: Answer) -> str | None:
+        for size, violation in violations(answer, name, kind, sizes):
+            return f"{at(size)}: {violation}"
+        return None
+
+    return find_fault
+
+
+def at(size: Size) -> str:
+    return f"P = {size[0]}, m = {size[1]}"
+
+
+def _short(item: object) -> str:
+    text = repr(item)
+    return text if len(text) <= 60 else f"{text[:57]}..."
