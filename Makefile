@@ -39,13 +39,15 @@ lint: $(VENV)/.test  ## ruff, mypy, codespell, notebook pairs
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python book/_tools/notebooks.py --check
+	$(BIN)/python book/_tools/pictures.py --check
 
 format: $(VENV)/.test  ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-notebooks: $(VENV)/.test  ## write the .ipynb beside each text page
+notebooks: $(VENV)/.test  ## write the .ipynb beside each text page, and the README picture
 	$(BIN)/python book/_tools/notebooks.py
+	$(BIN)/python book/_tools/pictures.py
 
 lock: $(VENV)/.test  ## write the versions of this environment to constraints/book.txt
 	$(BIN)/python constraints/lock.py $(LOCK)

@@ -17,7 +17,6 @@ from dualpipe_ref.arguments import (
     costs_from,
     load_schedule,
     network_from,
-    write_text,
 )
 from dualpipe_ref.schedule import InputError, Schedule, build
 from dualpipe_ref.schedule.check_bounds import check_order
@@ -220,12 +219,12 @@ def _out(options: argparse.Namespace, schedule: Schedule, ending: str) -> str:
 
 
 def _trace(options: argparse.Namespace) -> int:
-    from dualpipe_ref.plot.trace import trace_events
+    from dualpipe_ref.plot.trace import write_trace
 
     schedule = checked_schedule(options)
     timeline = simulate(schedule, costs_from(options), network_from(options))
     out = _out(options, schedule, "trace.json")
-    write_text(out, json.dumps(trace_events(timeline)))
+    write_trace(timeline, out)
     _print_path(out, ": open it at https://ui.perfetto.dev")
     return 0
 

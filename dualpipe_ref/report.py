@@ -9,11 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.arguments import write_bytes
 from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.files import write_bytes
 from dualpipe_ref.schedule.occupancy import peaks
 from dualpipe_ref.simulate import Network, Timeline
 from dualpipe_ref.simulate.critical import critical_path
+from dualpipe_ref.simulate.table import number, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,9 +119,9 @@ def comparison_text(rows: Sequence[dict[str, Any]]) -> str:
         "makespan",
         "idle",
         "idle %",
-        "peak activations",
-        "peak held",
-        "parameters",
+        "activations",
+        "held",
+        "params",
     ]
     body = [
         [
@@ -137,30 +138,6 @@ def comparison_text(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
     ]
     return table([header, *body])
-
-
-def table(rows: Sequence[Sequence[Any]]) -> str:
-    """Columns aligned to the right, two spaces apart.
-
-    >>> print(table([["a", "bb"], [1, 2.5]]))
-    a   bb
-    1  2.5
-    """
-    cells = [[number(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in cells
-    )
-
-
-def number(value: Any) -> str:
-    """At most six significant digits.
-
-    >>> number(2 / 3), number(66), number("x")
-    ('0.666667', '66', 'x')
-    """
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def save_figure(figure: Figure, path: str, theme: str) -> None:

@@ -92,9 +92,7 @@ def _table(outcomes: list[Outcome]) -> list[str]:
         lines.append(f"  {status:9}  {check.name:{names}}  {check.promise}")
         if reason:
             margin = " " * 13
-            lines += textwrap.wrap(
-                reason, WIDTH, initial_indent=margin, subsequent_indent=margin
-            )
+            lines += textwrap.wrap(reason, WIDTH, initial_indent=margin, subsequent_indent=margin)
     passed = sum(outcome.status is Status.PASS for outcome in outcomes)
     return [*lines, f"{passed} of {len(outcomes)} checks pass"]
 

@@ -65,14 +65,13 @@ def to_op(item: object) -> Op:
 
 def ask_rank(answer: Answer, name: str, rank: int, size: Size) -> list[Op]:
     """The ops that the reader's function gives for one rank. Raises `Fault` where they are none."""
-    items = call(answer, name, rank, *size)
-    where = f"{at(size)}: {name}({rank}, {size[0]}, {size[1]})"
-    if not isinstance(items, list | tuple):
-        raise Fault(f"{where} returns {_short(items)}, not a list of ops")
     try:
+        items = call(answer, name, rank, *size)
+        if not isinstance(items, list | tuple):
+            raise Fault(f"{name} returns {_short(items)} for rank {rank}, not a list of ops")
         return [to_op(item) for item in items]
     except Fault as fault:
-        raise Fault(f"{where}: {fault}") from None
+        raise Fault(f"{at(size)}: {fault}") from None
 
 
 def ask(answer: Answer, name: str, kind: str, size: Size) -> Schedule:
@@ -82,14 +81,14 @@ def ask(answer: Answer, name: str, kind: str, size: Size) -> Schedule:
     """
     ranks, microbatches = size
     try:
-        return assemble(
-            kind, ranks, microbatches, lambda rank: ask_rank(answer, name, rank, size)
-        )
+        return assemble(kind, ranks, microbatches, lambda rank: ask_rank(answer, name, rank, size))
     except InputError as error:
         raise Fault(f"{at(size)}: {error}") from None
 
 
-def each(answer: Answer, name: str, kind: str, sizes: Iterable[Size]) -> Iterator[tuple[Size, Schedule]]:
+def each(
+    answer: Answer, name: str, kind: str, sizes: Iterable[Size]
+) -> Iterator[tuple[Size, Schedule]]:
     """The reader's schedule of every size, smallest first."""
     for size in sizes:
         yield size, ask(answer, name, kind, size)

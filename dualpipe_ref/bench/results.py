@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dualpipe_ref import __version__
-from dualpipe_ref.arguments import write_text
-from dualpipe_ref.report import table
+from dualpipe_ref.schedule.files import write_text
+from dualpipe_ref.simulate.table import table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.files import write_text
 from dualpipe_ref.schedule.ir import Batch, Chunk, Message, Op, OpKind, Payload, Placement, Schedule
 from dualpipe_ref.simulate.costs import Number
 from dualpipe_ref.simulate.memory import over_time
@@ -87,14 +87,8 @@ def write_trace(
     ...     [entry.name for entry in Path(folder).iterdir()]
     ['run.json']
     """
-    target = Path(path)
     text = json.dumps(trace_events(timeline, name=name), separators=(",", ":"), allow_nan=False)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(Path(path), text + "\n")
 
 
 def _names(schedule: Schedule, run: str) -> Iterator[TraceEvent]:

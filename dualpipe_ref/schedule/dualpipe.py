@@ -48,10 +48,10 @@ def _rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
 
 # book: eight-steps
 def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
-    """The order of a rank `h` places from its end of the pipeline, for `n` micro-batches a direction.
+    """The order of a rank `h` places from its end, for `n` micro-batches a direction.
 
-    `near` is the slot whose micro-batches enter at this end, `far` the other; `half` is the number
-    of ranks from an end to the turning point (P/2 in DualPipe, P in DualPipeV).
+    `near` is the slot whose micro-batches enter at this end, `far` the other; `half`
+    ranks lie between an end and the turning point (P/2 in DualPipe, P in DualPipeV).
     """
     order = RankOrder(slots=2)
     to_middle = half - h - 1
@@ -68,10 +68,10 @@ def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
         order.backward_input(far)
         order.weight()
         order.forward(far)
-    # 4. The steady state: a forward of one direction hides the communication of the other's backward.
+    # 4. The steady state: each forward runs with a backward of the other direction.
     for turn in range(n - 2 * half + h + 1):
         if turn == 0 and to_middle == 0:
-            # The middle ranks run their first pair one after the other: the gradient leaves earlier.
+            # The middle runs its first pair in turn, so that the gradient leaves earlier.
             order.forward(near)
             order.backward(far)
         else:

@@ -10,6 +10,9 @@ from dualpipe_ref.schedule.ir import Op, OpKind, Schedule
 from dualpipe_ref.schedule.kinds import placement_of, slots_of
 from dualpipe_ref.schedule.numbering import FlatBatch, FlatOp, Numbering
 
+# The batches between two ops: none or one here, more where a file splits them.
+Group = tuple[FlatBatch, ...]
+
 # A step with more of them would not fit in the memory of a usual machine.
 MOST_CHUNKS = 20_000_000
 
@@ -48,62 +51,77 @@ def assemble(
 TICKS = {OpKind.F: 1, OpKind.I: 1, OpKind.W: 1, OpKind.B: 2, OpKind.FB: 2}
 
 
-def place_messages(
-    numbering: Numbering, ops: list[list[FlatOp]]
-) -> list[list[tuple[FlatBatch, ...]]]:
-    """The batches before each op of each rank, and after the last: give every message one moment.
+def place_messages(numbering: Numbering, ops: list[list[FlatOp]]) -> list[list[Group]]:
+    """The batches before each op of each rank, and after its last.
 
-    A clock ticks; F, I and W take one tick, B and FB two. When an op ends, its messages join the open
-    batches of both their ranks; a rank that starts an op first closes its batch. Both ends of a channel
-    see the moments in the same order, so the k-th send meets the k-th receive; and the earliest event that
-    has not happened never waits for a later one, so nothing deadlocks, even where a send blocks until its
-    receive is there. The ticks only choose among safe orders: real durations may be anything.
+    Every message gets one moment in a single order of all events. A clock ticks; F, I and W
+    take one tick, B and FB two. When an op ends, its messages join the open batches of both
+    their ranks; a rank that starts an op first closes its batch. Both ends of a channel see
+    the moments in the same order, so the k-th send meets the k-th receive; and the earliest
+    event that has not happened never waits for a later one, so nothing deadlocks, even where
+    a send blocks until it is received. The ticks only choose among safe orders: real
+    durations may be anything.
 
-    Where the ops themselves cannot run to their end, the rest gets no messages: `verify` says why.
+    Where the ops cannot run to their end, the rest gets no messages: `verify` says why.
     """
-    n, ends = numbering.n, [(wire.source, wire.destination) for wire in numbering.wires]
-    batches: list[list[tuple[FlatBatch, ...]]] = [[] for _ in ops]
-    sends: list[list[int]] = [[] for _ in ops]
-    receives: list[list[int]] = [[] for _ in ops]
-    arrived = bytearray(2 * numbering.chunks)
-    ending: tuple[list[int], list[int], list[int]] = (
-        [],
-        [],
-        [],
-    )  # ranks by ticks until their op ends
-    idle = [rank for rank, rank_ops in enumerate(ops) if rank_ops]
-    while idle or any(ending):
+    clock = _Clock(numbering, ops)
+    while clock.start_ops():
+        clock.tick()
+    return clock.close()
+
+
+class _Clock:
+    """Ranks that run their ops, and the batch that each has open."""
+
+    def __init__(self, numbering: Numbering, ops: list[list[FlatOp]]) -> None:
+        self.ops, self.n = ops, numbering.n
+        self.ends = [(wire.source, wire.destination) for wire in numbering.wires]
+        self.batches: list[list[Group]] = [[] for _ in ops]
+        self.sends: list[list[int]] = [[] for _ in ops]
+        self.receives: list[list[int]] = [[] for _ in ops]
+        self.arrived = bytearray(2 * numbering.chunks)
+        self.idle = [rank for rank, rank_ops in enumerate(ops) if rank_ops]
+        self.ending: list[list[int]] = [[], []]  # ranks whose op ends in one tick, in two
+
+    def start_ops(self) -> bool:
+        """Each idle rank starts its next op if the messages are there. False if nobody runs."""
         waiting = []
-        for rank in idle:
-            kind, _, _, awaits, _ = ops[rank][len(batches[rank])]
-            if not all(map(arrived.__getitem__, awaits)):
+        for rank in self.idle:
+            kind, _, _, awaits, _ = self.ops[rank][len(self.batches[rank])]
+            if all(map(self.arrived.__getitem__, awaits)):
+                self._close_batch(rank)
+                self.ending[TICKS[kind] - 1].append(rank)
+            else:
                 waiting.append(rank)
-                continue
-            batches[rank].append(_closed(sends[rank], receives[rank]))
-            sends[rank], receives[rank] = [], []
-            ending[TICKS[kind]].append(rank)
-        if not any(ending):
-            break
-        ending = (ending[1], ending[2], [])
-        for rank in ending[0]:
-            started = len(batches[rank])
-            for message in ops[rank][started - 1][4]:
-                source, destination = ends[message // n]
-                sends[source].append(message)
-                receives[destination].append(message)
-                arrived[message] = True
-            if started < len(ops[rank]):
-                waiting.append(rank)
-        ending = ([], ending[1], ending[2])
-        idle = waiting
-    for rank, rank_ops in enumerate(ops):
-        batches[rank].append(_closed(sends[rank], receives[rank]))
-        batches[rank] += [()] * (len(rank_ops) + 1 - len(batches[rank]))
-    return batches
+        self.idle = waiting
+        return any(self.ending)
+
+    def tick(self) -> None:
+        """Ops end: what they made is sent and received from now on."""
+        ended = self.ending.pop(0)
+        self.ending.append([])
+        for rank in ended:
+            started = len(self.batches[rank])
+            for message in self.ops[rank][started - 1][4]:
+                source, destination = self.ends[message // self.n]
+                self.sends[source].append(message)
+                self.receives[destination].append(message)
+                self.arrived[message] = True
+            if started < len(self.ops[rank]):
+                self.idle.append(rank)
+
+    def close(self) -> list[list[Group]]:
+        """What is left to send after the last ops; nothing for ops that never ran."""
+        for rank, rank_ops in enumerate(self.ops):
+            self._close_batch(rank)
+            self.batches[rank] += [()] * (len(rank_ops) + 1 - len(self.batches[rank]))
+        return self.batches
+
+    def _close_batch(self, rank: int) -> None:
+        sends, receives = self.sends[rank], self.receives[rank]
+        group: Group = ((tuple(sends), tuple(receives)),) if sends or receives else ()
+        self.batches[rank].append(group)
+        self.sends[rank], self.receives[rank] = [], []
 
 
 # book: end place-messages
-
-
-def _closed(sends: list[int], receives: list[int]) -> tuple[FlatBatch, ...]:
-    return ((tuple(sends), tuple(receives)),) if sends or receives else ()

@@ -187,10 +187,10 @@ def test_a_failed_write_leaves_the_old_file(
     target.write_text("old")
 
     def full_disk(*_: object) -> None:
-        raise OSError("no space left")
+        raise OSError(28, "no space left")
 
-    monkeypatch.setattr(Path, "replace", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(InputError, match="no space"):
         write_trace(simulate(build("gpipe", 2, 2)), target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
     assert target.read_text() == "old"

@@ -174,10 +174,17 @@ def move_message(programs: Programs, pick: Pick) -> bool:
 def receive_later(programs: Programs, pick: Pick) -> bool:
     """By a few events; not always too late."""
     number = pick(len(programs))
-    program = programs[number]
-    places = [
-        (at, k) for at, k in messages_of(program) if program[at].messages[k].destination == number
-    ]
+    return later(programs[number], lambda message: message.destination == number, pick)
+
+
+def send_later(programs: Programs, pick: Pick) -> bool:
+    """By a few events: the receiver waits, and perhaps this rank for the receiver."""
+    number = pick(len(programs))
+    return later(programs[number], lambda message: message.source == number, pick)
+
+
+def later(program: list[Event], is_meant: Callable[[Message], bool], pick: Pick) -> bool:
+    places = [(at, k) for at, k in messages_of(program) if is_meant(program[at].messages[k])]
     if not places:
         return False
     at, k = places[pick(len(places))]
@@ -186,47 +193,37 @@ def receive_later(programs: Programs, pick: Pick) -> bool:
     return True
 
 
+def neighbours_in_line(program: list[Event]) -> list[tuple[Message, Message]]:
+    """Messages that follow each other on a channel, as this rank has them."""
+    channels: dict[tuple[int, int], list[Message]] = {}
+    for at, k in messages_of(program):
+        message = program[at].messages[k]
+        channels.setdefault((message.source, message.destination), []).append(message)
+    return [pair for line in channels.values() for pair in pairwise(line) if pair[0] != pair[1]]
+
+
 def exchange(programs: Programs, pick: Pick) -> bool:
     """Two messages of a channel, next to each other in line, change places at one end of it."""
     program = programs[pick(len(programs))]
-    channels: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for at, k in messages_of(program):
-        message = program[at].messages[k]
-        channels.setdefault((message.source, message.destination), []).append((at, k))
-    pairs = [pair for places in channels.values() for pair in pairwise(places)]
-    if not pairs:
-        return False
-    swap_messages(program, *pairs[pick(len(pairs))])
-    return True
+    if pairs := neighbours_in_line(program):
+        swap_messages(program, *pairs[pick(len(pairs))])
+    return bool(pairs)
 
 
 def exchange_both_ends(programs: Programs, pick: Pick) -> bool:
-    """Two messages of a channel change places at both ends of it."""
-    found = pick_message(programs, pick)
-    if not found:
-        return False
-    program, at, k = found
-    one = program[at].messages[k]
-    others = [
-        program[a].messages[b]
-        for a, b in messages_of(program)
-        if program[a].messages[b].wire == one.wire and program[a].messages[b] != one
-    ]
-    if not others:
-        return False
-    other = others[pick(len(others))]
-    for ends in (programs[one.source], programs[one.destination]):
-        where = {ends[a].messages[b]: (a, b) for a, b in messages_of(ends)}
-        if one in where and other in where:
-            swap_messages(ends, where[one], where[other])
-    return True
+    """The same, at both ends of the channel."""
+    if pairs := neighbours_in_line(programs[pick(len(programs))]):
+        one, other = pairs[pick(len(pairs))]
+        swap_messages(programs[one.source], one, other)
+        swap_messages(programs[one.destination], one, other)
+    return bool(pairs)
 
 
-def swap_messages(program: list[Event], one: tuple[int, int], other: tuple[int, int]) -> None:
-    first, second = program[one[0]].messages[one[1]], program[other[0]].messages[other[1]]
-    for (at, k), message in ((one, second), (other, first)):
-        messages = program[at].messages
-        program[at] = Batch(messages[:k] + (message,) + messages[k + 1 :])
+def swap_messages(program: list[Event], one: Message, other: Message) -> None:
+    """Every `one` becomes `other`, and the reverse."""
+    exchanged = {one: other, other: one}
+    for at in batches_of(program):
+        program[at] = Batch(tuple(exchanged.get(m, m) for m in program[at].messages))
 
 
 def split_batch(programs: Programs, pick: Pick) -> bool:
@@ -274,6 +271,7 @@ EITHER: dict[str, Mutation] = {
     "an op moved": move_op,
     "a message moved": move_message,
     "a receive later": receive_later,
+    "a send later": send_later,
     "two messages exchanged at both ends": exchange_both_ends,
     "a batch split": split_batch,
     "two batches merged": merge_batches,

@@ -1,0 +1,15 @@
+# rejected by deadlock: the last rank warms up longest, and waits for forwards that wait for its gradients
+
+from __future__ import annotations
+
+
+def gpipe(rank: int, ranks: int, microbatches: int) -> list[tuple]:
+    return [(kind, 0, k) for kind in "FB" for k in range(microbatches)]
+
+
+def one_f_one_b(rank: int, ranks: int, microbatches: int) -> list[tuple]:
+    warm_up = min(rank, microbatches)
+    ops = [("F", 0, k) for k in range(warm_up)]
+    for k in range(warm_up, microbatches):
+        ops += [("F", 0, k), ("B", 0, k - warm_up)]
+    return ops + [("B", 0, k) for k in range(microbatches - warm_up, microbatches)]

@@ -1,0 +1,140 @@
+"""What an answer to chapter 9 must do. Each property is tried on many (P, m), smallest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+
+from dualpipe_ref.schedule import Schedule, build
+from dualpipe_ref.schedule.check_bounds import (
+    check_activations,
+    check_order,
+    check_weights_in_order,
+)
+from dualpipe_ref.schedule.occupancy import occupancy
+from dualpipe_ref.simulate import Costs, simulate
+from exercises.grading import Answer, Check
+from exercises.oplists import Size, at, each, growing, incomplete, stuck
+
+# The released code asks for m >= 2P. P = 8 and above, since some mistakes do not show at P = 4.
+SIZES = growing(
+    [(ranks, 2 * ranks + extra) for ranks in range(2, 13, 2) for extra in (0, 2, 4, 10)]
+    + [(8, 20), (16, 32), (16, 48)]
+)
+# One step lower the order still works: some of its loops then do not run at all.
+SMALLEST = growing((ranks, 2 * ranks - 2) for ranks in range(2, 17, 2))
+
+Bound = Callable[[Schedule], Iterator[str]]
+
+
+def bounded(bound: Bound) -> Callable[[Answer], str | None]:
+    def find_fault(answer: Answer) -> str | None:
+        for size, schedule in each(answer, "dualpipe", "dualpipe", SIZES):
+            for reason in bound(schedule):
+                return f"{at(size)}: {reason}"
+        return None
+
+    return find_fault
+
+
+def activations(schedule: Schedule) -> Iterator[str]:
+    yield from map(str, check_activations(schedule, schedule.ranks + 1))
+
+
+def weights(schedule: Schedule) -> Iterator[str]:
+    """At most h + 1 weight gradients wait, and they run first in, first out."""
+    for rank, ops in enumerate(schedule.ops):
+        bound = min(rank, schedule.ranks - 1 - rank) + 1
+        for place, (_, after) in enumerate(occupancy(ops)):
+            if after.pending_weights > bound:
+                yield (
+                    f"rank {rank} at {ops[place]} (op {place}): {after.pending_weights} weight"
+                    f" gradients wait; the bound is h + 1 = {bound}"
+                )
+    yield from map(str, check_weights_in_order(schedule))
+
+
+def bubble(answer: Answer) -> str | None:
+    """At F = I = W = 1 and FB = 3 each rank idles for (P/2 - 1)(FB + B - 3W)."""
+    for size, schedule in each(answer, "dualpipe", "dualpipe", SIZES):
+        published = (size[0] // 2 - 1) * (3 + 2 - 3)
+        for rank, idle in enumerate(simulate(schedule, Costs(FB=3)).idle):
+            if idle != published:
+                return (
+                    f"{at(size)}, F = I = W = 1, FB = 3: rank {rank} idles for {idle},"
+                    f" not for (P/2 - 1)(FB + B - 3W) = {published}"
+                )
+    return None
+
+
+def published_order(sizes: Iterable[Size]) -> Callable[[Answer], str | None]:
+    def find_fault(answer: Answer) -> str | None:
+        for size, schedule in each(answer, "dualpipe", "dualpipe", sizes):
+            for violation in check_order(schedule, build("dualpipe", *size)):
+                assert violation.place is not None
+                rank, place, _ = violation.place
+                return f"{at(size)}: {violation} ({_step(rank, place, size)})"
+        return None
+
+    return find_fault
+
+
+def _step(rank: int, place: int, size: Size) -> str:
+    """The step of the rank's `place`-th op in the published order.
+
+    >>> _step(0, 0, (4, 8)), _step(1, 4, (4, 8)), _step(1, 99, (4, 8))
+    ('step 1', 'step 4', 'after step 8')
+    """
+    ranks, microbatches = size
+    h = min(rank, ranks - 1 - rank)
+    to_middle, rounds = ranks // 2 - h - 1, microbatches // 2 - ranks + h + 1
+    first_pair_parted = to_middle == 0 and rounds > 0
+    lengths = (
+        2 * to_middle,
+        2 * (h + 1),
+        3 * to_middle,
+        2 * rounds + first_pair_parted,
+        2 * to_middle,
+        2 * (h + 1),
+        2 * to_middle,
+        h + 1,
+    )
+    for step, end in enumerate(accumulate(lengths), start=1):
+        if place < end:
+            return f"step {step}"
+    return "after step 8"
+
+
+CHECKS = (
+    Check(
+        "complete",
+        "each chunk's F, I and W run once, in that order",
+        incomplete("dualpipe", "dualpipe", SIZES),
+    ),
+    Check(
+        "channels",
+        "with the messages placed: no deadlock, both ends of every channel in one order",
+        stuck("dualpipe", "dualpipe", SIZES),
+        needs=("complete",),
+    ),
+    Check(
+        "memory",
+        "no rank holds more than P + 1 activations",
+        bounded(activations),
+        needs=("complete",),
+    ),
+    Check(
+        "weights",
+        "at most h + 1 weight gradients wait; they run first in, first out",
+        bounded(weights),
+        needs=("complete",),
+    ),
+    Check(
+        "bubble",
+        "each rank idles for (P/2 - 1)(FB + B - 3W) at F = I = W = 1, FB = 3",
+        bubble,
+        needs=("channels",),
+    ),
+    Check("published order", "the op lists of the released code", published_order(SIZES)),
+    Check("smallest m", "the same order at m = 2P - 2", published_order(SMALLEST)),
+)

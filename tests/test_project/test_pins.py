@@ -1,0 +1,66 @@
+"""Every direct dependency has a pin in each constraints file that serves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .files import ROOT
+from .pins import SERVED, direct_dependencies, pin_faults, pinned
+
+PYPROJECT = ROOT / "pyproject.toml"
+CONSTRAINTS = ROOT / "constraints"
+
+
+@pytest.mark.parametrize(("name", "extras"), SERVED.items())
+def test_direct_dependencies_are_pinned(name: str, extras: tuple[str, ...]) -> None:
+    assert pin_faults(PYPROJECT, CONSTRAINTS / name, extras) == []
+
+
+def test_every_constraints_file_serves_something() -> None:
+    assert {path.name for path in CONSTRAINTS.glob("*.txt")} == set(SERVED)
+
+
+def test_the_core_depends_on_nothing() -> None:
+    assert '\ndependencies = []\n' in PYPROJECT.read_text()
+
+
+def test_extras_include_one_another() -> None:
+    names = {requirement.name for requirement in direct_dependencies(PYPROJECT, "dev")}
+    assert {"pytest", "matplotlib", "torch"} <= names
+
+
+def test_the_gpu_pins_hold_numpy_below_what_numba_cuda_fails_with() -> None:
+    """Found on numba-cuda 0.30.4: NumPy 2.5 has no row_stack, the first compilation fails."""
+    for name in ("gpu.txt", "nvshmem.txt"):
+        assert str(pinned(CONSTRAINTS / name)["numpy"].specifier) < "==2.5"
+
+
+def test_only_jupyter_book_has_an_upper_bound() -> None:
+    """A hosted notebook keeps the versions that it came with."""
+    bounded = {
+        requirement.name
+        for extra in ("plot", "train", "gpu", "book", "dev")
+        for requirement in direct_dependencies(PYPROJECT, extra)
+        if any(part.operator in ("<", "<=", "==", "~=") for part in requirement.specifier)
+    }
+    assert bounded == {"jupyter-book"}
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "fault"),
+    [
+        ("matplotlib==", "", "no pin for matplotlib, wanted by [plot]"),
+        ("torch==", "torch==2.4.0", "torch==2.4.0 is not what [train] wants"),
+        ("pytest==", "pytest>=8", "pytest>=8 is not an exact version"),
+        ("pytest==", "pytest==8.*", "pytest==8.* is not an exact version"),
+    ],
+)
+def test_a_planted_fault_is_named(tmp_path: Path, line: str, change: str, fault: str) -> None:
+    lines = (CONSTRAINTS / "book.txt").read_text().splitlines()
+    assert any(old.startswith(line) for old in lines)
+    changed = tmp_path / "book.txt"
+    changed.write_text("\n".join(change if old.startswith(line) else old for old in lines))
+    faults = pin_faults(PYPROJECT, changed, SERVED["book.txt"])
+    assert any(fault in found for found in faults), faults
