@@ -9,9 +9,11 @@ Colab knows no MyST: included code is written out, admonitions become quotes, ro
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -51,9 +53,19 @@ def main() -> int:
 def pages(root: Path) -> list[Path]:
     """The executable text pages of the table of contents."""
     toc = yaml.safe_load((root / "_toc.yml").read_text())
-    names = [toc["root"], *(entry["file"] for entry in toc["chapters"])]
-    files = [root / f"{name}.md" for name in names]
+    files = [root / f"{name}.md" for name in listed(toc)]
     return [file for file in files if "format_name: myst" in file.read_text(encoding="utf-8")]
+
+
+def listed(entry: dict[str, Any]) -> list[str]:
+    """The files that an entry of the table of contents names, those of its parts and sections too.
+
+    >>> listed({"root": "a", "parts": [{"chapters": [{"file": "b", "sections": [{"file": "c"}]}]}]})
+    ['a', 'b', 'c']
+    """
+    own = [entry[key] for key in ("root", "file") if key in entry]
+    inner = [part for key in ("parts", "chapters", "sections") for part in entry.get(key, [])]
+    return own + [name for part in inner for name in listed(part)]
 
 
 def as_notebook(source: Path, root: Path) -> str:
@@ -62,7 +74,8 @@ def as_notebook(source: Path, root: Path) -> str:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source, source, root)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(INSTALL))
+    install = nbformat.v4.new_code_cell(INSTALL, metadata={"tags": ["remove-cell"]})
+    notebook.cells.insert(0, install)
     for place, cell in enumerate(notebook.cells):
         cell.id = f"cell-{place:03d}"
     notebook.metadata.pop("jupytext", None)
@@ -100,12 +113,15 @@ def _quoted(match: re.Match[str]) -> str:
 
 
 def _included(name: str, options: str, source: Path) -> str:
-    """The code between two markers of a source file, as a fenced block."""
-    fields = dict(re.findall(r'^:([\w-]+): "?(.*?)"?$', options, flags=re.MULTILINE))
-    lines = (source.parent / name).read_text(encoding="utf-8").splitlines()
-    start = next(i for i, line in enumerate(lines) if fields["start-after"] in line) + 1
-    end = next(i for i, line in enumerate(lines) if i >= start and fields["end-before"] in line)
-    code = "\n".join(lines[start:end]).strip("\n")
+    """The function or class that a literalinclude names, as a fenced block."""
+    wanted = dict(re.findall(r"^:([\w-]+): (.*)$", options, flags=re.MULTILINE))["pyobject"]
+    text = (source.parent / name).read_text(encoding="utf-8")
+    nodes = [node for node in ast.parse(text).body if getattr(node, "name", None) == wanted]
+    if len(nodes) != 1:
+        raise ValueError(
+            f"{source.name} includes {wanted} of {name}, which defines it {len(nodes)} times"
+        )
+    code = "\n".join(text.splitlines()[nodes[0].lineno - 1 : nodes[0].end_lineno])
     return f"```python\n{code}\n```"
 
 

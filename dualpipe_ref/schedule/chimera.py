@@ -34,7 +34,6 @@ def chimera(ranks: int, microbatches: int) -> Schedule:
     return assemble("chimera", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, units))
 
 
-# book: chimera
 def _rank_ops(rank: int, ranks: int, units: int) -> list[Op]:
     """Ops sorted by the time slot they have when F and B take one slot each.
 
@@ -55,6 +54,3 @@ def _rank_ops(rank: int, ranks: int, units: int) -> list[Op]:
         else:
             order.backward(slot)
     return order.ops
-
-
-# book: end chimera

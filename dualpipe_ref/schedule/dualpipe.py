@@ -46,7 +46,6 @@ def _rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
     return eight_steps(distance, ranks // 2, microbatches // 2, near, far)
 
 
-# book: eight-steps
 def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
     """The order of a rank `h` places from its end, for `n` micro-batches a direction.
 
@@ -96,6 +95,3 @@ def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
     for _ in range(h + 1):
         order.weight()
     return order.ops
-
-
-# book: end eight-steps

@@ -19,7 +19,6 @@ def gpipe(ranks: int, microbatches: int) -> Schedule:
     return assemble("gpipe", ranks, microbatches, lambda _: _rank_ops(microbatches))
 
 
-# book: gpipe
 def _rank_ops(microbatches: int) -> list[Op]:
     order = RankOrder(slots=1)
     for _ in range(microbatches):
@@ -27,6 +26,3 @@ def _rank_ops(microbatches: int) -> list[Op]:
     for _ in range(microbatches):
         order.backward(0)
     return order.ops
-
-
-# book: end gpipe

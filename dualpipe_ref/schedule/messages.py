@@ -47,7 +47,6 @@ def assemble(
     return schedule
 
 
-# book: place-messages
 TICKS = {OpKind.F: 1, OpKind.I: 1, OpKind.W: 1, OpKind.B: 2, OpKind.FB: 2}
 
 
@@ -122,6 +121,3 @@ class _Clock:
         group: Group = ((tuple(sends), tuple(receives)),) if sends or receives else ()
         self.batches[rank].append(group)
         self.sends[rank], self.receives[rank] = [], []
-
-
-# book: end place-messages

@@ -21,7 +21,6 @@ def one_f_one_b(ranks: int, microbatches: int) -> Schedule:
     return assemble("1f1b", ranks, microbatches, lambda rank: _rank_ops(rank, ranks, microbatches))
 
 
-# book: 1f1b
 def _rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
     order = RankOrder(slots=1)
     warm_up = min(ranks - rank - 1, microbatches)
@@ -33,6 +32,3 @@ def _rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
     for _ in range(warm_up):
         order.backward(0)
     return order.ops
-
-
-# book: end 1f1b

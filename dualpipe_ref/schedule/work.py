@@ -21,7 +21,6 @@ from typing import NamedTuple
 from dualpipe_ref.schedule.errors import InputError
 
 
-# book: op
 class OpKind(StrEnum):
     """What is computed. B = I and W in one; FB = F and B of different micro-batches, overlapped."""
 
@@ -40,7 +39,7 @@ class Chunk(NamedTuple):
 
 
 class Op(NamedTuple):
-    """One computation on one rank: F uses `forward`; I, W and B use `backward`; FB uses both.
+    """One computation: F has a `forward` chunk; I, W and B a `backward` one; FB both.
 
     >>> print(Op(OpKind.FB, Chunk(0, 3), Chunk(1, 2)))
     FB(F0.3, B1.2)
@@ -58,9 +57,6 @@ class Op(NamedTuple):
             )
         chunk = self.forward or self.backward
         return f"{self.kind}{chunk.slot}.{chunk.microbatch}" if chunk else str(self.kind)
-
-
-# book: end op
 
 
 class Payload(StrEnum):

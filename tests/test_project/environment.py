@@ -17,7 +17,9 @@ def environment_faults(root: Path) -> list[str]:
     wanted = yaml.safe_load((root / "environment.yml").read_text())["dependencies"]
     conda = [entry for entry in wanted if isinstance(entry, str)]
     (pip,) = [entry["pip"] for entry in wanted if isinstance(entry, dict)]
-    found = [f"conda is asked for {name}" for name in conda if not re.match(r"(python=|pip$)", name)]
+    found = [
+        f"conda is asked for {name}" for name in conda if not re.match(r"(python=|pip$)", name)
+    ]
     (version,) = [name.partition("=")[2] for name in conda if name.startswith("python=")]
     if not SpecifierSet(project["requires-python"]).contains(version):
         found.append(f"python={version}, but the package needs {project['requires-python']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,6 +15,8 @@ SERVED = {
     "gpu.txt": ("gpu", "train"),
     "nvshmem.txt": ("gpu",),
 }
+# What each environment brings itself, and the parts of torch that only one platform has.
+UNPINNED = ("pip", "setuptools", "wheel", "triton", "nvidia-", "cuda-")
 
 
 def direct_dependencies(pyproject: Path, extra: str) -> list[Requirement]:
@@ -53,3 +56,33 @@ def pin_faults(pyproject: Path, constraints: Path, extras: tuple[str, ...]) -> l
             elif not all(wanted.specifier.contains(part.version) for part in pin.specifier):
                 found.append(f"{constraints.name}: {pin} is not what [{extra}] wants: {wanted}")
     return found
+
+
+def missing_from_lock(pyproject: Path, constraints: Path, extras: tuple[str, ...]) -> list[str]:
+    """What the extras bring in here, directly or not, and the file does not pin."""
+    pins = pinned(constraints)
+    waiting = [wanted for extra in extras for wanted in direct_dependencies(pyproject, extra)]
+    seen: set[str] = set()
+    while waiting:
+        wanted = waiting.pop()
+        key = f"{canonicalize_name(wanted.name)}{sorted(wanted.extras)}"
+        if key not in seen:
+            seen.add(key)
+            waiting += _requires(wanted)
+    names = {key.partition("[")[0] for key in seen}
+    return sorted(name for name in names - set(pins) if not name.startswith(UNPINNED))
+
+
+def _requires(wanted: Requirement) -> list[Requirement]:
+    """What the installed version of a package needs on this machine, with the extras asked for."""
+    try:
+        lines = requires(wanted.name) or []
+    except PackageNotFoundError:
+        return []
+    needed = [Requirement(line) for line in lines]
+    extras = ("", *wanted.extras)
+    return [
+        inner
+        for inner in needed
+        if inner.marker is None or any(inner.marker.evaluate({"extra": e}) for e in extras)
+    ]

@@ -21,7 +21,11 @@ def test_the_environment_fits_the_project() -> None:
         ("  - pip\n", "  - pip\n  - pytorch-cuda\n", "conda is asked for pytorch-cuda"),
         ("constraints/book.txt", "constraints/brook.txt", "brook.txt: no such file"),
         ("plot", "plod", "no extra plod"),
-        ("      - -e .[", "      - torch\n      - -e .[", "the extras of the package name what is needed"),
+        (
+            "      - -e .[",
+            "      - torch\n      - -e .[",
+            "the extras of the package name what is needed",
+        ),
     ],
 )
 def test_a_planted_fault_is_named(tmp_path: Path, old: str, new: str, fault: str) -> None:

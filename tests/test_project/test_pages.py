@@ -30,7 +30,9 @@ def test_a_missing_and_a_forgotten_page_are_named(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     (tmp_path / "book/index.md").touch()
     (tmp_path / "book/forgotten.md").touch()
-    parts = "root: book/index\nparts:\n- chapters:\n  - file: a\n    sections:\n    - file: book/lost"
+    parts = (
+        "root: book/index\nparts:\n- chapters:\n  - file: a\n    sections:\n    - file: book/lost"
+    )
     (tmp_path / "_toc.yml").write_text(parts)
     assert toc_files(tmp_path / "_toc.yml") == ["book/index", "a", "book/lost"]
     missing = ["_toc.yml: no page a.md", "_toc.yml: no page book/lost.md"]

@@ -58,5 +58,5 @@ def sweep(sizes: list[Size], seeds: range) -> Iterator[Mutant]:
         names = (list(MUTATIONS)[seed % len(MUTATIONS)], *more)
         origin = schedule_of(generator.choice(sizes))
         programs = programs_of(origin)
-        if all([MUTATIONS[name](programs, generator.randrange) for name in names]):
+        if all(MUTATIONS[name](programs, generator.randrange) for name in names):
             yield Mutant(origin, names, programs)

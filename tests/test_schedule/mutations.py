@@ -211,8 +211,11 @@ def exchange(programs: Programs, pick: Pick) -> bool:
 
 
 def exchange_both_ends(programs: Programs, pick: Pick) -> bool:
-    """The same, at both ends of the channel."""
-    if pairs := neighbours_in_line(programs[pick(len(programs))]):
+    """The same, at both ends of the channel; often an activation with a gradient."""
+    pairs = neighbours_in_line(programs[pick(len(programs))])
+    if mixed := [pair for pair in pairs if pair[0].wire != pair[1].wire and pick(4)]:
+        pairs = mixed
+    if pairs:
         one, other = pairs[pick(len(pairs))]
         swap_messages(programs[one.source], one, other)
         swap_messages(programs[one.destination], one, other)

@@ -24,7 +24,7 @@ class Token(NamedTuple):
     microbatch: int
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The run is wrong here; its text says why."""
 
 
@@ -44,7 +44,7 @@ class Channel:
         while self.sent and self.wanted:
             token, wanted = self.sent.popleft(), self.wanted.popleft()
             if token != wanted:
-                raise Refused(f"{token} arrives where {wanted} is expected")
+                raise RefusedError(f"{token} arrives where {wanted} is expected")
             self.delivered.add(token)
 
 
@@ -66,7 +66,7 @@ class Rank:
             for stage, place in enumerate(route):
                 if place == (self.number, chunk.slot) and chunk.microbatch in self.microbatches:
                     return direction, stage
-        raise Refused(f"rank {self.number} holds no {chunk}")
+        raise RefusedError(f"rank {self.number} holds no {chunk}")
 
     def needs(self, op: Op) -> list[Token]:
         """The outputs of neighbouring stages that the op takes."""
@@ -97,9 +97,9 @@ class Rank:
         for work, key in parts:
             needed = "F" if op.kind in (OpKind.B, OpKind.FB) and work == "W" else before[work]
             if (work, *key) in self.done:
-                raise Refused(f"{work} of {key} twice")
+                raise RefusedError(f"{work} of {key} twice")
             if needed is not None and (needed, *key) not in self.done:
-                raise Refused(f"{work} of {key} before its {needed}")
+                raise RefusedError(f"{work} of {key} before its {needed}")
         for work, key in parts:
             self.done.add((work, *key))
             if work != "W":
@@ -123,7 +123,7 @@ class Rank:
 
     def take_out(self, token: Token) -> None:
         if token not in self.outbox:
-            raise Refused(f"rank {self.number} has no {token} to send")
+            raise RefusedError(f"rank {self.number} has no {token} to send")
         self.outbox.remove(token)
 
 
@@ -138,27 +138,31 @@ class Run:
         self.channels: dict[tuple[int, int], Channel] = defaultdict(Channel)
 
     def go(self) -> None:
-        """Step every rank in turn until none can move. Raises Refused unless all is done and delivered."""
-        while any([self.step(rank) for rank in self.ranks]):
+        """Let ranks move until none can. Raises RefusedError unless all is done and delivered."""
+        while any(self.step(rank) for rank in self.ranks):
             pass
         for rank in self.ranks:
             if rank.place < len(self.programs[rank.number]):
-                raise Refused(f"rank {rank.number} stops at event {rank.place}")
+                raise RefusedError(f"rank {rank.number} stops at event {rank.place}")
             if rank.outbox:
-                raise Refused(f"rank {rank.number} never sends {rank.outbox}")
+                raise RefusedError(f"rank {rank.number} never sends {rank.outbox}")
             for direction, route in enumerate(rank.placement.routes):
                 for stage, (holder, _) in enumerate(route):
                     if holder == rank.number:
                         self.expect_complete(rank, direction, stage)
         for ends, channel in self.channels.items():
             if channel.sent or channel.wanted:
-                raise Refused(f"channel {ends} is left with {channel.sent} and {channel.wanted}")
+                raise RefusedError(
+                    f"channel {ends} is left with {channel.sent} and {channel.wanted}"
+                )
 
     def expect_complete(self, rank: Rank, direction: int, stage: int) -> None:
         for microbatch in rank.microbatches:
             for work in "FIW":
                 if (work, direction, stage, microbatch) not in rank.done:
-                    raise Refused(f"rank {rank.number} lacks {work} of {microbatch}, stage {stage}")
+                    raise RefusedError(
+                        f"rank {rank.number} lacks {work} of {microbatch}, stage {stage}"
+                    )
 
     def step(self, rank: Rank) -> bool:
         """Let a rank do as much as it can; True if it did anything."""
@@ -179,7 +183,7 @@ class Run:
             home = rank.home(token)
             if home == rank.number:
                 if not rank.has_computed(token):
-                    raise Refused(f"{op} before {token} is computed")
+                    raise RefusedError(f"{op} before {token} is computed")
             elif token not in self.channels[home, rank.number].delivered:
                 return False
         rank.run(op)
@@ -200,7 +204,7 @@ class Run:
         elif message.destination == rank.number:
             channel.wanted.append(token_of(message))
         else:
-            raise Refused(f"rank {rank.number} is at neither end of {message}")
+            raise RefusedError(f"rank {rank.number} is at neither end of {message}")
         channel.match()
 
     def has_met(self, message: Message) -> bool:
@@ -214,6 +218,6 @@ def why_refused(
     """Why these programs do not run to a right end, or None where they do."""
     try:
         Run(placement, microbatches, programs, rendezvous).go()
-    except Refused as refusal:
+    except RefusedError as refusal:
         return str(refusal)
     return None

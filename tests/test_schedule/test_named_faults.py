@@ -215,7 +215,7 @@ def schedule_fields(schedule: Schedule) -> tuple:
 
 
 def test_verify_raises_all_of_it() -> None:
-    with pytest.raises(VerificationError, match="^deadlock: rank 0 at B0.0") as caught:
+    with pytest.raises(VerificationError, match=r"^deadlock: rank 0 at B0\.0") as caught:
         verify(two_ranks(*RING))
     assert caught.value.violations == find_violations(two_ranks(*RING))
     assert verify(two_ranks(*SENDS_FIRST), rendezvous=False) == two_ranks(*SENDS_FIRST)

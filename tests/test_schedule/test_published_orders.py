@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dualpipe_ref.schedule.formats import load
 from dualpipe_ref.schedule.verify import find_violations
 
 from . import eight_steps
+from .samples import Size, sizes
 from .torch_orders import torch_order
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -31,11 +33,13 @@ def test_released_code(name: str) -> None:
 
 @pytest.mark.parametrize("chunks", [2, 3, 4])
 def test_interleaved_equals_torch(chunks: int) -> None:
-    sizes = [(P, m) for P in (2, 3, 4, 5, 8) for m in range(1, 25) if m % max(1, m // P) == 0]
-    assert len(sizes) > 60
-    for P, m in sizes:
-        expected = torch_order("ScheduleInterleaved1F1B", P, m, chunks)
-        assert build("interleaved", P, m, chunks).ops == expected, (P, m)
+    accepted = 0
+    for ranks, m in product((2, 3, 4, 5, 8), range(1, 25)):
+        if m % max(1, m // ranks) == 0:
+            expected = torch_order("ScheduleInterleaved1F1B", ranks, m, chunks)
+            assert build("interleaved", ranks, m, chunks).ops == expected, (ranks, m)
+            accepted += 1
+    assert accepted > 60
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4, 5, 8])
@@ -59,50 +63,49 @@ def mirrored(ops: tuple[Op, ...]) -> tuple[Op, ...]:
     return tuple(Op(kind, other(forward), other(backward)) for kind, forward, backward in ops)
 
 
-def check_cut_in_half(P: int, m: int) -> None:
+def check_cut_in_half(ranks: int, m: int) -> None:
     """DualPipe is DualPipeV of half the ranks, and its mirror image."""
-    whole, half = build("dualpipe", P, m), build("dualpipev", P // 2, m // 2)
-    assert whole.ops[: P // 2] == half.ops, (P, m)
-    for rank in range(P // 2):
-        assert whole.ops[P - 1 - rank] == mirrored(half.ops[rank]), (P, m)
+    whole, half = build("dualpipe", ranks, m), build("dualpipev", ranks // 2, m // 2)
+    assert whole.ops[: ranks // 2] == half.ops, (ranks, m)
+    assert whole.ops[::-1][: ranks // 2] == tuple(map(mirrored, half.ops)), (ranks, m)
 
 
 def test_every_dualpipe_is_a_dualpipev_and_its_mirror() -> None:
-    for P in range(4, 25, 2):
-        for m in range(2 * P - 2, 4 * P + 1, 2):
-            check_cut_in_half(P, m)
+    for ranks in range(4, 25, 2):
+        for m in range(2 * ranks - 2, 4 * ranks + 1, 2):
+            check_cut_in_half(ranks, m)
 
 
 @pytest.mark.slow
 def test_every_dualpipe_is_a_dualpipev_and_its_mirror_also_when_large() -> None:
-    for P in range(26, 65, 2):
-        for m in (2 * P - 2, 2 * P, 2 * P + 2, 3 * P, 8 * P):
-            check_cut_in_half(P, m)
+    for ranks in range(26, 65, 2):
+        for m in (2 * ranks - 2, 2 * ranks, 2 * ranks + 2, 3 * ranks, 8 * ranks):
+            check_cut_in_half(ranks, m)
 
 
 def expected_ops(schedule: Schedule) -> list[list[str]]:
     """From the table of the eight steps."""
-    P, m = schedule.ranks, schedule.microbatches
+    ranks, m = schedule.ranks, schedule.microbatches
     if schedule.kind == "dualpipev":
-        return [eight_steps.ops(rank, P, m, near=0) for rank in range(P)]
+        return [eight_steps.ops(rank, ranks, m, near=0) for rank in range(ranks)]
     return [
-        eight_steps.ops(min(rank, P - 1 - rank), P // 2, m // 2, near=int(rank >= P // 2))
-        for rank in range(P)
+        eight_steps.ops(
+            min(rank, ranks - 1 - rank), ranks // 2, m // 2, near=int(rank >= ranks // 2)
+        )
+        for rank in range(ranks)
     ]
 
 
-def legal_sizes(kind: str) -> list[tuple[int, int]]:
-    if kind == "dualpipe":
-        return [(P, m) for P in range(2, 17, 2) for m in range(2 * P - 2, 4 * P + 3, 2)]
-    return [(P, m) for P in range(2, 13) for m in range(2 * P - 1, 4 * P + 2)]
-
-
-@pytest.mark.parametrize("kind", ["dualpipe", "dualpipev"])
-def test_the_table_of_the_eight_steps(kind: str) -> None:
+@pytest.mark.parametrize(
+    "size",
+    sizes("dualpipe", range(2, 17, 2), range(2, 67))
+    + sizes("dualpipev", range(2, 13), range(3, 50)),
+    ids=lambda size: "-".join(map(str, size[:3])),
+)
+def test_the_table_of_the_eight_steps(size: Size) -> None:
     """Every (P, m) from the lowest that works, one step below what the released code accepts."""
-    for P, m in legal_sizes(kind):
-        schedule = build(kind, P, m)
-        assert [list(map(str, ops)) for ops in schedule.ops] == expected_ops(schedule), (P, m)
+    schedule = build(*size)
+    assert [list(map(str, ops)) for ops in schedule.ops] == expected_ops(schedule)
 
 
 @pytest.mark.parametrize(("kind", "by"), [("dualpipe", 2), ("dualpipev", 1)])

@@ -15,7 +15,6 @@ def find_problem(schedule: dict[str, Any]) -> str:
         return "incomplete"
     last = len(routes[0]) - 1
     for ops in ranks:
-        own = {piece for op in ops for piece in op}
         before: set[tuple] = set()
         for op in ops:
             if any(

@@ -1,4 +1,4 @@
-# rejected by published order: step 6 runs every W at once, and nothing is left to fill step 7
+# rejected by bubble: step 6 runs every W at once, and nothing is left to fill step 7
 
 from __future__ import annotations
 

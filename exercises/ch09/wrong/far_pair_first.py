@@ -44,9 +44,10 @@ def dualpipe(rank: int, ranks: int, microbatches: int) -> list[tuple]:
         if turn == 0 and to_middle == 0:
             forward(near)
             backward(far)
+            pair(far, near)
         else:
             pair(far, near)
-        pair(near, far)
+            pair(near, far)
     for _ in range(to_middle):
         backward(far)
         pair(far, near)

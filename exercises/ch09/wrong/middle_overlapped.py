@@ -1,4 +1,4 @@
-# rejected by bubble: it forgets that the middle ranks run the first pair one after the other
+# rejected by published order: it forgets that the middle ranks run the first pair one after the other
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def dualpipe(rank: int, ranks: int, microbatches: int) -> list[tuple]:
         backward_input(far)
         weight()
         forward(far)
-    for turn in range(n - 2 * half + h + 1):
+    for _ in range(n - 2 * half + h + 1):
         pair(near, far)
         pair(far, near)
     for _ in range(to_middle):

@@ -1,4 +1,4 @@
-# rejected by published order: every pair runs one after the other, so nothing hides the messages
+# rejected by bubble: every pair runs one after the other: it idles less, but nothing hides the messages
 
 from __future__ import annotations
 
