@@ -41,7 +41,8 @@ class Chapter:
     @cached_property
     def checks(self) -> tuple[Check, ...]:
         """Imported only here: a later chapter's checks may need what this machine has not."""
-        return import_module(f"exercises.{self.name}.checks").CHECKS
+        found: tuple[Check, ...] = import_module(f"exercises.{self.name}.checks").CHECKS
+        return found
 
     def functions(self) -> list[str]:
         """What a reader has to write: the functions of the solution that the skeleton keeps."""

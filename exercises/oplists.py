@@ -7,6 +7,7 @@ An op is ("F", slot, microbatch), the same with "I", "W" or "B", or ("FB", (slot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from reprlib import repr as short
 from typing import Any
 
 from dualpipe_ref.schedule import Chunk, InputError, Op, OpKind, Schedule
@@ -50,7 +51,7 @@ def to_op(item: object) -> Op:
     Traceback (most recent call last):
     exercises.grading.Fault: ('F', 3) is no op: write (kind, slot, microbatch) with kind F, I, W or B, or ...
     """
-    match item:
+    match item if _is_plain(item) else None:
         case ["FB", [int(), int()] as forward, [int(), int()] as backward]:
             return Op(OpKind.FB, Chunk(*forward), Chunk(*backward))
         case ["F", int(slot), int(microbatch)]:
@@ -58,9 +59,16 @@ def to_op(item: object) -> Op:
         case ["I" | "W" | "B" as kind, int(slot), int(microbatch)]:
             return Op(OpKind(kind), None, Chunk(slot, microbatch))
     raise Fault(
-        f"{_short(item)} is no op: write (kind, slot, microbatch) with kind F, I, W or B,"
+        f"{short(item)} is no op: write (kind, slot, microbatch) with kind F, I, W or B,"
         ' or ("FB", (slot, microbatch), (slot, microbatch))'
     )
+
+
+def _is_plain(item: object, depth: int = 2) -> bool:
+    """Whether it is made of exact ints and strings: an object of another class may claim to equal any."""
+    if isinstance(item, list | tuple):
+        return depth > 0 and len(item) <= 3 and all(_is_plain(part, depth - 1) for part in item)
+    return type(item) in (int, str)
 
 
 def ask_rank(answer: Answer, name: str, rank: int, size: Size) -> list[Op]:
@@ -68,7 +76,7 @@ def ask_rank(answer: Answer, name: str, rank: int, size: Size) -> list[Op]:
     try:
         items = call(answer, name, rank, *size)
         if not isinstance(items, list | tuple):
-            raise Fault(f"{name} returns {_short(items)} for rank {rank}, not a list of ops")
+            raise Fault(f"{name} returns {short(items)} for rank {rank}, not a list of ops")
         return [to_op(item) for item in items]
     except Fault as fault:
         raise Fault(f"{at(size)}: {fault}") from None
@@ -128,8 +136,3 @@ def stuck(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], str
 
 def at(size: Size) -> str:
     return f"P = {size[0]}, m = {size[1]}"
-
-
-def _short(item: object) -> str:
-    text = repr(item)
-    return text if len(text) <= 60 else f"{text[:57]}..."

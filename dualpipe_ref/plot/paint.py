@@ -181,6 +181,11 @@ def paint_numbers(
         )
 
 
+# Where arrows leave and arrive, as shares of an op's width: those down the ranks keep to the right,
+# those up to the left, so that two ranks that wait for each other have two arrows.
+LANES = {1: (0.8, 0.8), -1: (0.2, 0.2), 0: (0.8, 0.2)}
+
+
 def paint_highlight(axes: Axes, timeline: Timeline, highlight: Highlight, palette: Palette) -> None:
     """Outline ops and draw arrows between them."""
     outlined = [(rank, i) for rank, i in highlight.ops if i < len(timeline.starts[rank])]
@@ -190,12 +195,13 @@ def paint_highlight(axes: Axes, timeline: Timeline, highlight: Highlight, palett
     add_boxes(axes, boxes, "highlight", zorder=5, linewidths=2.2, joinstyle="miter", **style)
     for source, target in highlight.arrows:
         down = (target[0] > source[0]) - (target[0] < source[0])
+        leaves, arrives = LANES[down]
         axes.add_patch(
             FancyArrowPatch(
-                _anchor(timeline, source, 0.7, down),
-                _anchor(timeline, target, 0.3, -down),
+                _anchor(timeline, source, leaves, down),
+                _anchor(timeline, target, arrives, -down),
                 arrowstyle="-|>,head_length=4,head_width=2.4",
-                connectionstyle=f"arc3,rad={0.12 if down else -0.35}",
+                connectionstyle=f"arc3,rad={0 if down else -0.35}",
                 path_effects=halo,
                 color=palette.highlight,
                 linewidth=1.4,
@@ -210,10 +216,10 @@ def paint_highlight(axes: Axes, timeline: Timeline, highlight: Highlight, palett
 def _anchor(timeline: Timeline, place: Place, share: float, side: int) -> tuple[float, float]:
     """A point in the op's box, `share` of its width from the left; the rank's end for no op.
 
-    It is off the middle, so that arrows leave the numbers readable: below for `side` 1, else above.
+    It is off the middle, so that arrows leave the numbers readable.
     """
     rank, index = place
-    height = rank + (0.8 if side > 0 else 0.2)
+    height = rank + 0.5 + 0.15 * side
     if index == len(timeline.starts[rank]):
         return float(max(timeline.ends[rank], default=0)), height
     start, end = float(timeline.starts[rank][index]), float(timeline.ends[rank][index])

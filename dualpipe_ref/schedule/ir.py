@@ -86,13 +86,13 @@ class Schedule:
         Raises InputError for a message that the step has not, or that neither starts nor ends there.
         """
         require_int("m", microbatches, 1)
-        numbering = Numbering(placement, microbatches // placement.directions)
         if len(programs) != placement.ranks:
             raise InputError(
                 "a schedule has one program a rank",
                 f"{len(programs)} for {placement.ranks} ranks",
                 str(placement.ranks),
             )
+        numbering = Numbering(placement, microbatches // placement.directions)
         split = [_split(numbering, rank, program) for rank, program in enumerate(programs)]
         ops, batches = zip(*split, strict=True)
         return cls(kind, placement, microbatches, tuple(ops), tuple(batches))

@@ -53,13 +53,13 @@ TICKS = {OpKind.F: 1, OpKind.I: 1, OpKind.W: 1, OpKind.B: 2, OpKind.FB: 2}
 def place_messages(numbering: Numbering, ops: list[list[FlatOp]]) -> list[list[Group]]:
     """The batches before each op of each rank, and after its last.
 
-    Every message gets one moment in a single order of all events. A clock ticks; F, I and W
-    take one tick, B and FB two. When an op ends, its messages join the open batches of both
-    their ranks; a rank that starts an op first closes its batch. Both ends of a channel see
-    the moments in the same order, so the k-th send meets the k-th receive; and the earliest
-    event that has not happened never waits for a later one, so nothing deadlocks, even where
-    a send blocks until it is received. The ticks only choose among safe orders: real
-    durations may be anything.
+    Every message gets one moment in a single order of all events. A clock ticks;
+    F, I and W take one tick, B and FB two. When an op ends, its messages join the
+    open batches of both their ranks; a rank that starts an op first closes its batch.
+    Both ends of a channel see the moments in the same order, so the k-th send meets
+    the k-th receive; and the earliest event that has not happened never waits for a
+    later one, so nothing deadlocks, even where a send blocks until it is received.
+    The ticks only choose among safe orders: real durations may be anything.
 
     Where the ops cannot run to their end, the rest gets no messages: `verify` says why.
     """
@@ -80,10 +80,11 @@ class _Clock:
         self.receives: list[list[int]] = [[] for _ in ops]
         self.arrived = bytearray(2 * numbering.chunks)
         self.idle = [rank for rank, rank_ops in enumerate(ops) if rank_ops]
-        self.ending: list[list[int]] = [[], []]  # ranks whose op ends in one tick, in two
+        # Ranks whose op ends in one tick, and in two.
+        self.ending: list[list[int]] = [[], []]
 
     def start_ops(self) -> bool:
-        """Each idle rank starts its next op if the messages are there. False if nobody runs."""
+        """Idle ranks start their next op if its messages are there. False if none runs."""
         waiting = []
         for rank in self.idle:
             kind, _, _, awaits, _ = self.ops[rank][len(self.batches[rank])]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from random import Random
+from reprlib import repr as short
 from typing import Any, NamedTuple
 
 from dualpipe_ref.schedule import InputError, Placement, Schedule, build
@@ -120,8 +121,9 @@ def agrees(wanted: Callable[[Case], bool]) -> Callable[[Answer], str | None]:
     def find_fault(answer: Answer) -> str | None:
         for case in filter(wanted, cases()):
             said = call(answer, "find_problem", case.question())
-            if said != case.word:
-                return f"{case.title}: you say {said!r}, it is {case.word!r}: {case.why}"
+            # Its type as well: an object may claim to equal any word.
+            if type(said) is not str or said != case.word:
+                return f"{case.title}: you say {short(said)}, it is {case.word!r}: {case.why}"
         return None
 
     return find_fault
