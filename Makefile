@@ -23,6 +23,8 @@ help:  ## this list
 book: $(VENV)/.book  ## execute every page from scratch, build the HTML, say where to open it
 	$(BIN)/python book/_tools/downloads.py
 	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
+	@# The download button gives the notebooks that need no MyST, not the ones that Sphinx puts there.
+	@cp book/*.ipynb _build/html/_sources/book/
 	@echo "The book: open _build/html/index.html"
 
 test: $(VENV)/.test  ## the tests (under 15 minutes on 2 cores)

@@ -100,9 +100,20 @@ def plain_markdown(text: str, source: Path, root: Path) -> str:
     text = re.sub(r"(?:#+ References\n+)?```\{bibliography\}.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\{cite(?::\w+)?\}`(?:c\d+-)?([^`]+)`", r"[\1]", text)
+    text = re.sub(
+        r"\]\(((?:\.\./|\w)[\w/]*)\)", lambda match: f"]({_page_file(match[1], source)})", text
+    )
     text = re.sub(r"\{doc\}`([^`<]+?) ?<([^`>]+)>`", r"[\1](\2.ipynb)", text)
     text = re.sub(r"\{download\}`([^`<]+?) ?<([^`>]+)>`", r"\1", text)
     return re.sub(r"\{(?:ref|numref|eq|term|abbr)\}`([^`<]+?)(?: ?<[^`>]+>)?`", r"\1", text).strip()
+
+
+def _page_file(name: str, source: Path) -> str:
+    """The file that a link to a page means outside the book: its notebook if it has one."""
+    page = source.parent / f"{name}.md"
+    if not page.exists():
+        return name
+    return name + (".ipynb" if "format_name: myst" in page.read_text(encoding="utf-8") else ".md")
 
 
 def _quoted(match: re.Match[str]) -> str:

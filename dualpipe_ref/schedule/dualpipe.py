@@ -70,7 +70,7 @@ def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
     # 4. The steady state: each forward runs with a backward of the other direction.
     for turn in range(n - 2 * half + h + 1):
         if turn == 0 and to_middle == 0:
-            # The middle runs its first pair in turn, so that the gradient leaves earlier.
+            # The released order does not overlap the middle's first pair.
             order.forward(near)
             order.backward(far)
         else:

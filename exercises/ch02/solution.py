@@ -86,17 +86,16 @@ def can_finish(ranks: list[list[list[Piece]]], stages: int) -> bool:
     An op that can run stays able to, whatever else runs first: so this order misses nothing.
     """
     done: set[Piece] = set()
-    left = [iter(ops) for ops in ranks]
-    upcoming = [next(ops, None) for ops in left]
+    at = [0] * len(ranks)
     moved = True
     while moved:
         moved = False
-        for rank, ops in enumerate(left):
-            while upcoming[rank] is not None and done.issuperset(needs_of(upcoming[rank], stages)):
-                done.update(upcoming[rank])
-                upcoming[rank] = next(ops, None)
+        for rank, ops in enumerate(ranks):
+            while at[rank] < len(ops) and done.issuperset(needs_of(ops[at[rank]], stages)):
+                done.update(ops[at[rank]])
+                at[rank] += 1
                 moved = True
-    return not any(upcoming)
+    return at == [len(ops) for ops in ranks]
 
 
 # skeleton: end

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = "dualpipe_ref"
-# A folder imports only from itself and from what is listed before it. arguments.py and report.py
-# lie beside the folders but have a place among them, since the bench prints its tables with them;
-# the other modules there (cli.py, doctor.py, ...) stand on top of everything.
-ORDER = (
+# A folder imports only from itself and from folders listed before it; the modules beside the
+# folders (cli.py, doctor.py, ...) stand on top of all of them.
+FOLDERS = (
     "schedule",
     "simulate",
     "plot",
@@ -22,11 +21,9 @@ ORDER = (
     "runtime",
     "train",
     "grading",
-    "arguments",
-    "report",
     "bench",
 )
-TOP = len(ORDER)
+TOP = len(FOLDERS)
 # These run where nothing but Python is installed.
 STANDARD_LIBRARY_ONLY = ("schedule", "simulate", "cli.py", "doctor.py", "__init__.py")
 
@@ -76,8 +73,8 @@ def _modules(node: ast.AST, location: tuple[str, ...]) -> list[str]:
 
 def layer(part: str, package: Path) -> int | None:
     """How high a folder or module of the package stands; None where the list does not name it."""
-    if part in ORDER:
-        return ORDER.index(part)
+    if part in FOLDERS:
+        return FOLDERS.index(part)
     return None if (package / part).is_dir() else TOP
 
 
@@ -88,7 +85,7 @@ def upward_imports(package: Path) -> list[str]:
         part = file.relative_to(package).parts[0].removesuffix(".py")
         own = layer(part, package)
         if own is None:
-            found.append(f"{file}: folder {part} has no place in the order {', '.join(ORDER)}")
+            found.append(f"{file}: folder {part} has no place in the order {', '.join(FOLDERS)}")
             continue
         for module, line, _ in imports_of(file, package):
             target = _part_of(module, package)
@@ -104,7 +101,7 @@ def _part_of(module: str, package: Path) -> str | None:
     if names[0] != PACKAGE or len(names) < 2:
         return None
     is_ours = (package / names[1]).is_dir() or (package / f"{names[1]}.py").exists()
-    return names[1] if is_ours or names[1] in ORDER else None
+    return names[1] if is_ours or names[1] in FOLDERS else None
 
 
 def foreign_imports(package: Path) -> list[str]:

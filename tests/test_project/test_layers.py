@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .files import ROOT
-from .layers import ORDER, foreign_imports, imports_of, upward_imports
+from .layers import FOLDERS, foreign_imports, imports_of, upward_imports
 
 PACKAGE = ROOT / "dualpipe_ref"
 HEAVY = ("torch", "numba", "numpy", "matplotlib", "IPython")
@@ -18,7 +18,7 @@ HEAVY = ("torch", "numba", "numpy", "matplotlib", "IPython")
 def planted(tmp_path: Path, file: str, code: str) -> Path:
     """A package that holds every folder of the order and one file with a fault."""
     package = tmp_path / "dualpipe_ref"
-    for folder in (name for name in ORDER if name not in ("arguments", "report")):
+    for folder in FOLDERS:
         (package / folder).mkdir(parents=True)
     for name in ("__init__.py", "arguments.py", "cli.py", "doctor.py", "report.py"):
         (package / name).touch()

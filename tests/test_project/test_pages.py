@@ -50,7 +50,7 @@ def test_stale_and_missing_notebooks_are_named(tmp_path: Path) -> None:
     page = root / "book/ch03_gpipe_1f1b.md"
     page.write_text(page.read_text() + "\nOne more sentence.\n")
     quoted = root / "dualpipe_ref/schedule/messages.py"
-    quoted.write_text(quoted.read_text().replace("\ndef ", "\ndef planted_"))
+    quoted.write_text(quoted.read_text().replace("\n    return ", "\n    # planted\n    return "))
     (root / "book/index.ipynb").unlink()
     result = check(root)
     assert result.returncode == 1, result.stderr
