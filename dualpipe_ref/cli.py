@@ -177,7 +177,7 @@ def _verify(options: argparse.Namespace) -> int:
         max_activations=options.max_activations,
         max_pending_weights=options.max_pending_weights,
     )
-    found = found or loaded.violations
+    found = (*loaded.violations, *found)
     if options.published and not found:
         found = tuple(check_order(loaded.schedule, _published(loaded.schedule)))
     if found:

@@ -41,12 +41,18 @@ def call(*arguments: object) -> Result:
     return Result(status, out.getvalue(), err.getvalue())
 
 
+def environment() -> dict[str, str]:
+    """With the clone on the path, and output buffered, as a user has it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
 def run(*arguments: object, flags: tuple[str, ...] = (), cwd: Path = ROOT) -> Result:
     """`python -m dualpipe_ref` from the clone, without what is installed where `flags` hold -S."""
     found = subprocess.run(
         [sys.executable, *flags, "-m", "dualpipe_ref", *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,

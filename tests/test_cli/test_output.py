@@ -13,7 +13,7 @@ import pytest
 
 from dualpipe_ref.cli import main
 
-from .command import GOLDEN, P8, ROOT, Result, call, refused, run
+from .command import GOLDEN, P8, ROOT, Result, call, environment, refused, run
 
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 SMALL = ("--ranks", 4, "--microbatches", 8)
@@ -135,7 +135,7 @@ def shell(command: str) -> Result:
     program = f"{sys.executable} -m dualpipe_ref"
     found = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command.format(program)}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return Result(found.returncode, found.stdout, found.stderr)
 
@@ -160,10 +160,10 @@ def test_no_standard_output_at_all() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk() -> None:
-    for command in ("schedule 1f1b --ranks 4 --microbatches 8", "--version"):
-        reason = refused(shell(f"{{}} {command} > /dev/full"))
-        assert reason == "the output cannot be written: No space left on device"
+@pytest.mark.parametrize("command", ["schedule 1f1b --ranks 4 --microbatches 8", "--version"])
+def test_a_full_disk(command: str) -> None:
+    reason = refused(shell(f"{{}} {command} > /dev/full"))
+    assert reason == "the output cannot be written: No space left on device"
 
 
 def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
