@@ -21,8 +21,9 @@ from dualpipe_ref.arguments import (
 from dualpipe_ref.schedule import InputError, Schedule, build
 from dualpipe_ref.schedule.check_bounds import check_order
 from dualpipe_ref.schedule.formats import load, to_dict
+from dualpipe_ref.schedule.torch_csv import to_csv
 from dualpipe_ref.schedule.verify import find_violations
-from dualpipe_ref.schedule.violations import VerificationError
+from dualpipe_ref.schedule.violations import VerificationError, Violation
 from dualpipe_ref.simulate import simulate
 
 
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("schedule", _schedule, "print the order of work of every rank")
     add_schedule_options(made, files=False)
-    _add_format(made)
+    _add_format(made, "csv")
 
     made = command("verify", _verify, "check a schedule file against every rule")
     made.add_argument("file", metavar="FILE.json")
@@ -116,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--published", action="store_true", help="ask also for the published order, op for op"
+    )
+
+    made.add_argument(
+        "--draw",
+        metavar="FILE",
+        help="draw the first broken rule, if there is one (SVG, PNG or PDF)",
     )
 
     made = command("simulate", _simulate, "how long a schedule takes and what it holds")
@@ -151,8 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=["text", "json"], default="text")
+def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
+    parser.add_argument("--format", choices=["text", "json", *more], default="text")
 
 
 def _print_json(data: object) -> None:
@@ -163,6 +170,8 @@ def _schedule(options: argparse.Namespace) -> int:
     schedule = load_schedule(options)
     if options.format == "json":
         _print_json(to_dict(schedule))
+    elif options.format == "csv":
+        print(to_csv(schedule), end="")
     else:
         for rank, ops in enumerate(schedule.ops):
             print(f"rank {rank}: {' '.join(map(str, ops))}")
@@ -181,9 +190,18 @@ def _verify(options: argparse.Namespace) -> int:
     if options.published and not found:
         found = tuple(check_order(loaded.schedule, _published(loaded.schedule)))
     if found:
+        if options.draw:
+            _draw_violation(loaded.schedule, found[0], options.draw)
         raise VerificationError(found[:20])
     _print_path(options.file, f": {loaded.schedule!r} keeps every rule")
     return 0
+
+
+def _draw_violation(schedule: Schedule, violation: Violation, out: str) -> None:
+    from dualpipe_ref.plot import draw_violation
+
+    report.save_figure(draw_violation(schedule, violation), out, "light")
+    _print_path(out, "")
 
 
 def _published(schedule: Any) -> Any:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.comparison import draw_comparison
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.timeline import draw_timeline
+    from dualpipe_ref.plot.violation import draw_violation
 
 _DRAWN_BY = {
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
     "draw_memory": "dualpipe_ref.plot.memory",
+    "draw_violation": "dualpipe_ref.plot.violation",
 }
 
 
@@ -43,6 +45,7 @@ __all__ = [
     "draw_comparison",
     "draw_memory",
     "draw_timeline",
+    "draw_violation",
     "palette",
     "trace_events",
     "write_trace",

@@ -1,4 +1,4 @@
-"""Schedule files: JSON in and out, and the CSV of torch.distributed.pipelining."""
+"""Schedule files: JSON in and out."""
 
 from __future__ import annotations
 

@@ -17,11 +17,17 @@ class CannotRunError(RuntimeError):
 
 
 def simulate(
-    schedule: Schedule, costs: Costs | None = None, network: Network | None = None
+    schedule: Schedule,
+    costs: Costs | None = None,
+    network: Network | None = None,
+    *,
+    until_stuck: bool = False,
 ) -> Timeline:
     """Run `schedule` with these costs; defaults: F = I = W = 1, no latency, eager sends.
 
     Ops of one rank run in order, one at a time. Numbers may be int, float or Fraction, and stay so.
+    A schedule that stops before its end raises CannotRunError; with `until_stuck` the timeline
+    then holds the ops that ran.
 
     >>> from dualpipe_ref.schedule import build
     >>> simulate(build("dualpipe", ranks=8, microbatches=20), Costs(FB=3)).makespan
@@ -34,7 +40,8 @@ def simulate(
         step = walk.eager if network.sends == "eager" else walk.rendezvous
         while walk.ready:
             step(walk.ready.pop())
-    if list(map(len, walk.ends)) != list(map(len, walk.durations)):
+    finished = list(map(len, walk.ends)) == list(map(len, walk.durations))
+    if not (finished or until_stuck):
         raise CannotRunError(f"{schedule!r} stops before its end under {network.sends} sends")
     times = (walk.sent, walk.departure, walk.arrival)
     return Timeline(

@@ -44,8 +44,8 @@ class Idle(NamedTuple):
 class Timeline:
     """When everything of a schedule happened. Times count from 0 in `unit`.
 
-    `starts[rank][i]` and `ends[rank][i]` belong to `schedule.ops[rank][i]`. A recorded run has
-    the same form as a simulated one (`source` tells them apart), so every plot and check takes both.
+    `starts[rank][i]` and `ends[rank][i]` belong to `schedule.ops[rank][i]`; a run that stopped
+    before its end has fewer of them than ops. A recorded run has the same form as a simulated one (`source` tells them apart), so every plot and check takes both.
 
     >>> from dualpipe_ref.schedule import build
     >>> from dualpipe_ref.simulate import Costs, simulate
