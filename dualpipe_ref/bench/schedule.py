@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import resource
 import subprocess
@@ -18,7 +19,7 @@ from dualpipe_ref.simulate import Costs, simulate
 RANKS, MICROBATCHES = 64, 512
 GROWTH_RANKS, GROWTH_SIZES = 16, (512, 1024, 2048, 4096)
 LARGE = ("dualpipe", 64, 4096)
-REPEATS = 3
+REPEATS = 5
 
 
 def main(out: str | None = None) -> int:
@@ -42,6 +43,8 @@ def _best(work: Callable[[], Any]) -> tuple[float, Any]:
     """The least of some runs: the others were disturbed by something else on the machine."""
     best, result = math.inf, None
     for _ in range(REPEATS):
+        result = None  # to free the run before is not this run's work
+        gc.collect()
         start = time.perf_counter()
         result = work()
         best = min(best, time.perf_counter() - start)

@@ -28,7 +28,7 @@ def check_messages(schedule: Schedule) -> list[Violation]:
         ]
     except IndexError:
         return list(_unknown_numbers(schedule))
-    if any(min(numbers) < 0 for numbers in (*sends.values(), *receives.values())):
+    if any(min(numbers, default=0) < 0 for numbers in (*sends.values(), *receives.values())):
         return list(_unknown_numbers(schedule))
     return found + list(_check_channels(schedule.numbering, sends, receives))
 
@@ -51,6 +51,8 @@ def _check_rank(
     """One rank's program: what it sends it has made; what an op needs has been received before it."""
     numbering, n, flat_ops = schedule.numbering, schedule.numbering.n, schedule.flat_ops[rank]
     channels = [(wire.source, wire.destination) for wire in numbering.wires]
+    sends_of = [sends[channel] for channel in channels]
+    receives_of = [receives[channel] for channel in channels]
     state = bytearray(2 * numbering.chunks)
     received = bytearray(2 * numbering.chunks)
     position = 0
@@ -69,12 +71,12 @@ def _check_rank(
                         message, "is sent twice" if twice else "is sent before it is made"
                     )
                 state[message] = SENT
-                sends[channels[message // n]].append(message)
+                sends_of[message // n].append(message)
             for message in batch_receives:
                 if received[message]:
                     yield violation(message, "is received twice")
                 received[message] = True
-                receives[channels[message // n]].append(message)
+                receives_of[message // n].append(message)
         if position == len(flat_ops):
             break
         _, _, _, awaits, emits = flat_ops[position]

@@ -74,17 +74,24 @@ class _Walk:
         self.waiting: dict[int, int] = {}
         self.channel_free: dict[tuple[int, int], Number] = {}
         self.instant = network.bandwidth is None and network.latency == 0
+        if self.instant and network.sends == "eager":
+            # Sent, gone and there at one moment: one list says all three.
+            self.sent = self.departure = self.arrival
 
     def eager(self, rank: int) -> None:
         """Run `rank` until an op lacks a message. A send is over when it is issued."""
         ops, batches = self.ops[rank], self.batches[rank]
         durations, starts, ends = self.durations[rank], self.starts[rank], self.ends[rank]
         arrival, waiting, now = self.arrival, self.waiting, self.clock[rank]
+        instant = self.instant
         for place in range(len(ends), len(batches)):
             if not self.batches_left[rank]:
                 for sends, _ in batches[place]:
                     for message in sends:
-                        self._depart(message, now, now)
+                        if instant:
+                            arrival[message] = now
+                        else:
+                            self._depart(message, now, now)
                         if message in waiting:
                             self.ready.append(waiting.pop(message))
             if place == len(ops):
