@@ -17,7 +17,8 @@ from dualpipe_ref.schedule.verify import verify
 from dualpipe_ref.simulate import Costs, simulate
 
 RANKS, MICROBATCHES = 64, 512
-GROWTH_RANKS, GROWTH_SIZES = 16, (512, 1024, 2048, 4096)
+# Sizes that no longer fit a processor's caches: below them the smaller runs are flattered.
+GROWTH_RANKS, GROWTH_SIZES = 64, (1024, 2048, 4096, 8192)
 LARGE = ("dualpipe", 64, 4096)
 REPEATS = 5
 
