@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from dualpipe_ref.bench.results import Row, as_text, record
@@ -152,5 +154,11 @@ def peak(kind: str, ranks: int, microbatches: int) -> str:
 
 
 def _peak_gigabytes() -> float:
-    scale = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    # On Linux getrusage still counts the parent's memory from before this program was started.
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if peak:
+            return int(peak[1]) * 1024 / 1e9
+    scale = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others kilobytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
