@@ -61,6 +61,7 @@ def load_schedule(options: argparse.Namespace) -> Schedule:
         loaded = load(name)
         if loaded.violations:
             raise VerificationError(loaded.violations)
+        _check_same_size(name, loaded.schedule, options)
         return loaded.schedule
     check_kind(name)
     for option in ("ranks", "microbatches"):
@@ -73,6 +74,19 @@ def load_schedule(options: argparse.Namespace) -> Schedule:
         _whole("microbatches", options.microbatches),
         chunks,
     )
+
+
+def _check_same_size(name: str, schedule: Schedule, options: argparse.Namespace) -> None:
+    """Refuse sizes beside a file that are not the file's."""
+    own = {"ranks": schedule.ranks, "microbatches": schedule.microbatches}
+    for option, value in own.items():
+        given = getattr(options, option)
+        if given is not None and _whole(option, given) != value:
+            raise InputError(
+                "a file brings its own sizes",
+                f"--{option} {given} beside {shortened(name)}",
+                f"--{option} {value}",
+            )
 
 
 def checked_schedule(options: argparse.Namespace) -> Schedule:

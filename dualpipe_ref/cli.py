@@ -248,10 +248,13 @@ def _trace(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    rows = []
+    rows: list[dict[str, Any]] = []
+    chunks = options.chunks
     for name in options.schedules:
-        options.schedule = name
+        # Only interleaved leaves the number of stages a rank open.
+        options.schedule, options.chunks = name, chunks if name == "interleaved" else None
         schedule = checked_schedule(options)
+        report.check_same_work(rows, schedule)
         costs = costs_from(options).per_stage_share(schedule)
         rows.append(report.comparison_row(simulate(schedule, costs, network_from(options))))
     if options.format == "json":

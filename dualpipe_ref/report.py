@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.files import write_bytes
+from dualpipe_ref.schedule.ir import Schedule
 from dualpipe_ref.schedule.occupancy import peaks
 from dualpipe_ref.simulate import Network, Timeline
 from dualpipe_ref.simulate.critical import critical_path
@@ -108,6 +109,17 @@ def comparison_row(timeline: Timeline) -> dict[str, Any]:
             "parameters": placement.directions,
         }
     )
+
+
+def check_same_work(rows: Sequence[dict[str, Any]], schedule: Schedule) -> None:
+    """Raise InputError where a schedule's P or m is not that of the first row."""
+    for name, value in (("P", schedule.ranks), ("m", schedule.microbatches)):
+        if rows and rows[0][name] != value:
+            raise InputError(
+                "schedules are compared on the same P and m",
+                f"{name} = {value} in {schedule.kind}, {rows[0][name]} in {rows[0]['kind']}",
+                f"{name} = {rows[0][name]}",
+            )
 
 
 def comparison_text(rows: Sequence[dict[str, Any]]) -> str:

@@ -216,3 +216,41 @@ def test_version_help_and_doctor() -> None:
     tiers = call("doctor", "--format", "json").data
     assert [tier["name"] for tier in tiers][:2] == ["browser", "core"]
     assert "[yes] core" in call("doctor").out
+
+
+def test_sizes_beside_a_file_must_be_its_own() -> None:
+    assert call("simulate", RELEASED, "--ranks", "8").status == 0
+    answer = call("simulate", RELEASED, "--ranks", "4")
+    assert answer.status == 2
+    assert "a file brings its own sizes" in answer.err
+
+
+def test_only_the_same_work_is_compared() -> None:
+    assert call("compare", "1f1b", RELEASED, *P8).status == 0
+    answer = call("compare", RELEASED, GOLDEN / "dualpipe_P4_m8.json")
+    assert answer.status == 2
+    assert "the same P and m" in answer.err
+
+
+def test_chunks_are_for_interleaved_alone() -> None:
+    sizes = ("--ranks", 4, "--microbatches", 8, "--chunks", 3)
+    assert call("compare", "1f1b", "interleaved", *sizes).status == 0
+    assert call("simulate", "1f1b", *sizes).status == 2
+
+
+def test_a_broken_rule_is_drawn(tmp_path: Path) -> None:
+    data = to_dict(build("1f1b", 4, 8))
+    data.pop("ops_with_commits")
+    data["ops"][0].insert(1, data["ops"][0].pop(4))
+    broken, picture = tmp_path / "broken.json", tmp_path / "broken.svg"
+    broken.write_text(json.dumps(data))
+    answer = call("verify", broken, "--draw", picture)
+    assert answer.status == 1
+    assert "deadlock: rank 0 at B0.0" in answer.err
+    assert picture.read_text().lstrip().startswith("<?xml")
+
+
+def test_torch_csv() -> None:
+    answer = call("schedule", "zb-h1", "--ranks", 2, "--microbatches", 2, "--format", "csv")
+    assert answer == (0, "0F0,0F1,0I0,0W0,0I1,0W1\n1F0,1I0,1F1,1I1,1W0,1W1\n", "")
+    assert call("schedule", "dualpipe", *P8, "--format", "csv").status == 2
