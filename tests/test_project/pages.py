@@ -19,7 +19,7 @@ RAW = re.compile(r"\{[\w:-]+\}`|^\s*`{3,}\{|^:{3,}|^\([\w-]+\)=$", re.MULTILINE)
 def copy_of_the_book(target: Path) -> Path:
     """A checkout that holds what the notebooks are made of."""
     ignored = shutil.ignore_patterns("_build", "_downloads", "__pycache__", ".ipynb_checkpoints")
-    for name in ("book", "dualpipe_ref"):
+    for name in ("book", "dualpipe_ref", "exercises"):
         shutil.copytree(ROOT / name, target / name, ignore=ignored)
     shutil.copy(ROOT / "_toc.yml", target)
     return target
