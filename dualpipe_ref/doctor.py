@@ -49,7 +49,7 @@ def as_text(tiers: list[Tier]) -> str:
 def _browser() -> Tier:
     return Tier(
         "browser",
-        "read the book, move its figures",
+        "read the book",
         True,
         "nothing is needed on this machine but a browser",
         "",
@@ -76,7 +76,12 @@ def _book() -> Tier:
 
 
 def _cpu() -> Tier:
-    return _packages("CPU", "run schedules on real processes (gloo)", ["torch", "numpy"], "train")
+    return _packages(
+        "CPU",
+        "compare with torch.distributed.pipelining, run all tests",
+        ["torch", "numpy"],
+        "train",
+    )
 
 
 def _one_gpu() -> Tier:
@@ -91,11 +96,11 @@ def _one_gpu() -> Tier:
         found.append("not Hopper: reserving SMs will differ from the book's numbers")
     return Tier(
         "one GPU",
-        "compile and run the kernels, measure overlap",
+        "what later chapters will measure: kernels, overlap",
         bool(gpus) and not missing,
         "; ".join(found),
         "a machine with an NVIDIA GPU (Hopper for the book's numbers) and "
-        "pip install 'dualpipe-ref[gpu]' -c constraints/gpu.txt",
+        "pip install -e '.[gpu]' -c constraints/gpu.txt",
     )
 
 
@@ -105,7 +110,7 @@ def _cluster() -> Tier:
     found = f"{gpus} GPUs, {'RDMA devices' if infiniband else 'no RDMA device'}"
     return Tier(
         "cluster",
-        "send between nodes over RDMA and NVLink",
+        "what later chapters will measure: sends between nodes",
         gpus > 1 and bool(infiniband) and not missing,
         found + (f"; missing {', '.join(missing)}" if missing else ""),
         "two nodes with several GPUs each and InfiniBand, and "
@@ -116,7 +121,13 @@ def _cluster() -> Tier:
 def _packages(name: str, enables: str, packages: list[str], extra: str) -> Tier:
     missing = _missing(packages)
     found = f"missing {', '.join(missing)}" if missing else _versions(packages)
-    return Tier(name, enables, not missing, found, f"pip install 'dualpipe-ref[{extra}]'")
+    return Tier(
+        name,
+        enables,
+        not missing,
+        found,
+        f"in a clone: pip install -e '.[{extra}]' -c constraints/book.txt",
+    )
 
 
 def _missing(packages: list[str]) -> list[str]:

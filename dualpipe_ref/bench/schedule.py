@@ -72,7 +72,7 @@ def _torch_rows() -> list[Row]:
     try:
         construct = _torch_construction()
     except ImportError as error:
-        _say(f"skipped: {error}; pip install 'dualpipe-ref[train]'")
+        _say(f"skipped: {error}; pip install -e '.[train]'")
         return []
     seconds, _ = _best(construct)
     return [Row("schedule.torch_dualpipev", seconds, "s")]

@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "drawing needs matplotlib, which cannot be imported here;"
-        " install it with: pip install 'dualpipe_ref[plot]'"
+        " install it with: pip install -e '.[plot]'"
     ) from error
 
 POINTS = 72.0  # points an inch

@@ -72,7 +72,7 @@ def test_plot_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     out = tmp_path / "figure.svg"
     reason = refused(run("plot", "1f1b", *SMALL, "--out", out, flags=("-S",)))
     assert "drawing needs matplotlib" in reason
-    assert "pip install 'dualpipe" in reason
+    assert "pip install -e" in reason
     assert not out.exists()
 
 

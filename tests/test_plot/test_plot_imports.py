@@ -32,7 +32,7 @@ def test_without_matplotlib_the_error_says_what_to_install(name: str) -> None:
     code = f"import sys; sys.modules['matplotlib'] = None\nfrom dualpipe_ref.plot import {name}"
     result = run(code)
     assert result.returncode == 1
-    assert "pip install 'dualpipe_ref[plot]'" in result.stderr.splitlines()[-1]
+    assert "pip install -e '.[plot]'" in result.stderr.splitlines()[-1]
 
 
 def test_drawing_uses_no_window_system() -> None:
