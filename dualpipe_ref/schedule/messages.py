@@ -86,13 +86,16 @@ class _Clock:
     def start_ops(self) -> bool:
         """Idle ranks start their next op if its messages are there. False if none runs."""
         waiting = []
+        arrived = self.arrived
         for rank in self.idle:
             kind, _, _, awaits, _ = self.ops[rank][len(self.batches[rank])]
-            if all(map(self.arrived.__getitem__, awaits)):
+            for message in awaits:
+                if not arrived[message]:
+                    waiting.append(rank)
+                    break
+            else:
                 self._close_batch(rank)
                 self.ending[TICKS[kind] - 1].append(rank)
-            else:
-                waiting.append(rank)
         self.idle = waiting
         return any(self.ending)
 
@@ -100,13 +103,14 @@ class _Clock:
         """Ops end: what they made is sent and received from now on."""
         ended = self.ending.pop(0)
         self.ending.append([])
+        n, ends, arrived = self.n, self.ends, self.arrived
         for rank in ended:
             started = len(self.batches[rank])
             for message in self.ops[rank][started - 1][4]:
-                source, destination = self.ends[message // self.n]
+                source, destination = ends[message // n]
                 self.sends[source].append(message)
                 self.receives[destination].append(message)
-                self.arrived[message] = True
+                arrived[message] = True
             if started < len(self.ops[rank]):
                 self.idle.append(rank)
 
@@ -119,6 +123,9 @@ class _Clock:
 
     def _close_batch(self, rank: int) -> None:
         sends, receives = self.sends[rank], self.receives[rank]
-        group: Group = ((tuple(sends), tuple(receives)),) if sends or receives else ()
-        self.batches[rank].append(group)
-        self.sends[rank], self.receives[rank] = [], []
+        if sends or receives:
+            self.batches[rank].append(((tuple(sends), tuple(receives)),))
+            sends.clear()
+            receives.clear()
+        else:
+            self.batches[rank].append(())

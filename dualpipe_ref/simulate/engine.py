@@ -83,9 +83,9 @@ class _Walk:
         ops, batches = self.ops[rank], self.batches[rank]
         durations, starts, ends = self.durations[rank], self.starts[rank], self.ends[rank]
         arrival, waiting, now = self.arrival, self.waiting, self.clock[rank]
-        instant = self.instant
+        instant, resumed = self.instant, self.batches_left[rank]
         for place in range(len(ends), len(batches)):
-            if not self.batches_left[rank]:
+            if not resumed:
                 for sends, _ in batches[place]:
                     for message in sends:
                         if instant:
@@ -106,7 +106,7 @@ class _Walk:
                     return
                 if there > start:
                     start = there
-            self.batches_left[rank] = 0
+            resumed = 0
             now = start + durations[place]
             starts.append(start)
             ends.append(now)
