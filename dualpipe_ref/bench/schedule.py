@@ -19,7 +19,7 @@ from dualpipe_ref.schedule.verify import verify
 from dualpipe_ref.simulate import Costs, simulate
 
 RANKS, MICROBATCHES = 64, 512
-GROWTH_RANKS, GROWTH_SIZES = 64, (1024, 2048, 4096, 8192)
+GROWTH_RANKS, GROWTH_SIZES, GROWTH_REPEATS = 64, (512, 1024, 2048, 4096), 7
 LARGE = ("dualpipe", 64, 4096)
 REPEATS = 5
 
@@ -108,7 +108,7 @@ def _growth_rows() -> list[Row]:
     for microbatches in GROWTH_SIZES:
         _say(f"growth: dualpipe, P = {GROWTH_RANKS}, m = {microbatches}")
         call = f"first_run('dualpipe', {GROWTH_RANKS}, {microbatches})"
-        runs = [_in_own_process(call) for _ in range(REPEATS)]
+        runs = [_in_own_process(call) for _ in range(GROWTH_REPEATS)]
         points.append((runs[0][0], min(seconds for _, seconds in runs)))
     return [Row("schedule.growth_exponent", fitted_exponent(points), "exponent", "<= 1.1")]
 

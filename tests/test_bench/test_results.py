@@ -67,6 +67,7 @@ def test_the_bench_runs_on_a_small_case(
     monkeypatch.setattr(bench_schedule, "RANKS", 2)
     monkeypatch.setattr(bench_schedule, "MICROBATCHES", 8)
     monkeypatch.setattr(bench_schedule, "GROWTH_RANKS", 2)
+    monkeypatch.setattr(bench_schedule, "GROWTH_REPEATS", 1)
     monkeypatch.setattr(bench_schedule, "GROWTH_SIZES", (8, 16, 32, 64))
     monkeypatch.setattr(bench_schedule, "LARGE", ("dualpipe", 2, 8))
     out = tmp_path / "schedule.json"
