@@ -6,8 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# New objects from which on walking them once more is worth avoiding (about 40 ms).
-MANY = 200_000
+# New objects from which on walking them once more is worth avoiding (about 10 ms).
+MANY = 50_000
 
 
 @contextmanager
