@@ -204,7 +204,7 @@ def _draw_violation(schedule: Schedule, violation: Violation, out: str) -> None:
     _print_path(out, "")
 
 
-def _published(schedule: Any) -> Any:
+def _published(schedule: Schedule) -> Schedule:
     return build(schedule.kind, schedule.ranks, schedule.microbatches, schedule.placement.slots)
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dualpipe_ref.plot.palette import Theme, palette
 from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.files import write_bytes
 from dualpipe_ref.schedule.ir import Schedule
@@ -152,7 +153,7 @@ def comparison_text(rows: Sequence[dict[str, Any]]) -> str:
     return table([header, *body])
 
 
-def save_figure(figure: Figure, path: str, theme: str) -> None:
+def save_figure(figure: Figure, path: str, theme: Theme) -> None:
     """Write a figure whole or not at all; the ending of `path` chooses the format."""
     ending = Path(path).suffix.removeprefix(".").lower()
     if ending not in ("svg", "png", "pdf"):
@@ -160,6 +161,6 @@ def save_figure(figure: Figure, path: str, theme: str) -> None:
             "a drawing is .svg, .png or .pdf", repr(path), f"{os.path.splitext(path)[0]}.svg"
         )
     content = io.BytesIO()
-    background = {"dark": "#14181e"}.get(theme, "white")
-    figure.savefig(content, format=ending, facecolor=background, dpi=160, bbox_inches="tight")
+    paper = palette(theme).paper
+    figure.savefig(content, format=ending, facecolor=paper, dpi=160, bbox_inches="tight")
     write_bytes(path, content.getvalue())

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import matplotlib
 
-from dualpipe_ref.plot import draw_comparison
+from dualpipe_ref.plot import Theme, draw_comparison, palette
 from dualpipe_ref.schedule import build
 from dualpipe_ref.simulate import Costs, simulate
 
 FOLDER = Path(__file__).resolve().parents[1] / "_static"
-BACKGROUND = {"light": "white", "dark": "#14181e"}
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 def main() -> int:
     """Write or check both pictures."""
     stale = []
-    for theme in BACKGROUND:
+    for theme in THEMES:
         path = FOLDER / f"readme_{theme}.svg"
         picture = draw(theme)
         if "--check" not in sys.argv:
@@ -35,17 +35,17 @@ def main() -> int:
     return 1 if stale else 0
 
 
-def draw(theme: str) -> str:
+def draw(theme: Theme) -> str:
     """1F1B and DualPipe on the same scale, as SVG text."""
     runs = [simulate(build("1f1b", 8, 20)), simulate(build("dualpipe", 8, 20), Costs(FB=3))]
     labels = ["1F1B", "DualPipe"]
-    figure = draw_comparison(runs, theme=theme, labels=labels)  # type: ignore[arg-type]
+    figure = draw_comparison(runs, theme=theme, labels=labels)
     content = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "dualpipe"}):
         figure.savefig(
             content,
             format="svg",
-            facecolor=BACKGROUND[theme],
+            facecolor=palette(theme).paper,
             bbox_inches="tight",
             metadata={"Date": None, "Creator": None},
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from dualpipe_ref.schedule.ir import Chunk, Op, OpKind
+from dualpipe_ref.schedule.ir import OpKind
 from dualpipe_ref.simulate.costs import Costs, Number
 from dualpipe_ref.simulate.timeline import Timeline
 
@@ -66,13 +66,7 @@ def _of_rank(timeline: Timeline, rank: int, costs: Costs) -> Iterator[Cell]:
             yield Cell(rank, start, forward, OpKind.F, *op.forward, True)
             yield Cell(rank, start + forward, width - forward, OpKind.B, *op.backward, True)
         else:
-            yield Cell(rank, start, width, op.kind, *_only_chunk(op))
-
-
-def _only_chunk(op: Op) -> Chunk:
-    chunk = op.forward or op.backward
-    assert chunk is not None
-    return chunk
+            yield Cell(rank, start, width, op.kind, *op.chunk)
 
 
 def _forward_share(

@@ -60,9 +60,7 @@ def _event_to_dict(event: Event, rank: int) -> dict[str, Any]:
 def _op_to_dict(op: Op) -> dict[str, Any]:
     if op.forward and op.backward:
         return {"op": "FB", "f": _chunk_to_dict(op.forward), "b": _chunk_to_dict(op.backward)}
-    chunk = op.forward or op.backward
-    assert chunk is not None
-    return {"op": str(op.kind), **_chunk_to_dict(chunk)}
+    return {"op": str(op.kind), **_chunk_to_dict(op.chunk)}
 
 
 def _chunk_to_dict(chunk: Chunk) -> dict[str, int]:

@@ -33,8 +33,8 @@ class Numbering:
     """Indices of chunks and messages of one step; `n` micro-batches in each direction.
 
     >>> numbering = Numbering(Placement.linear(2), n=3)
-    >>> numbering.chunk_index(1, 0, 2), numbering.chunks
-    (5, 6)
+    >>> numbering.chunk_home(5), numbering.chunks
+    ((1, 0, 2), 6)
     >>> print(numbering.message(0))
     activation of micro-batch 0, direction 0, from stage 0 (rank 0 to rank 1)
     """
@@ -45,10 +45,6 @@ class Numbering:
     @cached_property
     def chunks(self) -> int:
         return self.placement.directions * self.placement.stages * self.n
-
-    def chunk_index(self, rank: int, slot: int, microbatch: int) -> int:
-        direction, stage = self.placement.homes[rank][slot]
-        return (direction * self.placement.stages + stage) * self.n + microbatch
 
     def chunk_home(self, index: int) -> tuple[int, int, int]:
         """(rank, slot, microbatch) of a chunk."""

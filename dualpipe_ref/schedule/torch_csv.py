@@ -38,6 +38,4 @@ def _action(op: Op, stages: list[int]) -> str:
 
     if op.forward and op.backward:
         return f"({name(OpKind.F, op.forward)};{name(OpKind.B, op.backward)})OVERLAP_F_B"
-    chunk = op.forward or op.backward
-    assert chunk is not None
-    return name(op.kind, chunk)
+    return name(op.kind, op.chunk)

@@ -49,6 +49,14 @@ class Op(NamedTuple):
     forward: Chunk | None = None
     backward: Chunk | None = None
 
+    @property
+    def chunk(self) -> Chunk:
+        """The one chunk of an F, I, W or B. Raises ValueError for an FB, which has two."""
+        chunk = self.forward or self.backward
+        if chunk is None or (self.forward and self.backward):
+            raise ValueError(f"{self.kind} has no single chunk")
+        return chunk
+
     def __str__(self) -> str:
         if self.kind is OpKind.FB and self.forward and self.backward:
             return (

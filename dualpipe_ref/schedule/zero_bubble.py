@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dualpipe_ref.schedule.errors import require_int
-from dualpipe_ref.schedule.ir import Op, OpKind, Schedule
+from dualpipe_ref.schedule.ir import Op, Schedule
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.rank_order import RankOrder
 
@@ -71,7 +71,7 @@ def _v_rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
         order.backward_input(1)
         order.weight(1)
     _v_cool_down(order, rank, ranks)
-    return [op for op in order.ops if _microbatch(op) < microbatches]
+    return [op for op in order.ops if op.chunk.microbatch < microbatches]
 
 
 def _v_warm_up(order: RankOrder, rank: int, ranks: int) -> None:
@@ -96,9 +96,3 @@ def _v_cool_down(order: RankOrder, rank: int, ranks: int) -> None:
     for slot in (1, 0):
         while order.pending(slot):
             order.weight(slot)
-
-
-def _microbatch(op: Op) -> int:
-    chunk = op.forward if op.kind is OpKind.F else op.backward
-    assert chunk is not None
-    return chunk.microbatch
