@@ -19,10 +19,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
-from exercises.answers import AnswerError, load_answer
-from exercises.chapters import Chapter, chapters
-from exercises.grading import Outcome, Status, all_pass, grade
-from exercises.skeleton import skeleton_of
+from dualpipe_ref.grading.answers import AnswerError, load_answer
+from dualpipe_ref.grading.checks import Outcome, Status, all_pass, grade
+from dualpipe_ref.grading.exercises import all_exercises, find_exercise
+from dualpipe_ref.grading.skeleton import skeleton_of
+from dualpipe_ref.schedule.errors import InputError
 
 WIDTH = 100
 
@@ -41,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(_listing()))
         return 0
     try:
-        chapter = _find(options.chapter)
+        chapter = find_exercise(options.chapter or "")
         if options.skeleton:
             print(skeleton_of(chapter.solution), end="")
             return 0
         if options.file is None:
             raise AnswerError("which file? python -m exercises.check CHAPTER FILE")
         answer = load_answer(options.file)
-    except AnswerError as error:
+    except (AnswerError, InputError) as error:
         print(error, file=sys.stderr)
         return 2
     outcomes = grade(chapter.checks, answer)
@@ -69,18 +70,10 @@ def _parser() -> Parser:
     return parser
 
 
-def _find(name: str | None) -> Chapter:
-    known = {chapter.name: chapter for chapter in chapters()}
-    if name not in known:
-        which = "which chapter?" if name is None else f"there is no exercise {name!r};"
-        raise AnswerError(f"{which} there are {', '.join(known)}")
-    return known[name]
-
-
 def _listing() -> list[str]:
     return [
-        f"{chapter.name}  {chapter.title}: {', '.join(chapter.functions())}"
-        for chapter in chapters()
+        f"{chapter.name}  {chapter.title}: {', '.join(chapter.functions)}"
+        for chapter in all_exercises()
     ]
 
 

@@ -11,14 +11,15 @@ from random import Random
 from reprlib import repr as short
 from typing import Any, NamedTuple
 
+from dualpipe_ref.grading.answers import call
+from dualpipe_ref.grading.checks import Answer, Check
+from dualpipe_ref.grading.oplists import Size, growing, to_plain
 from dualpipe_ref.schedule import InputError, Placement, Schedule, build
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.verify import find_violations
 from dualpipe_ref.schedule.violations import Rule
-from exercises.answers import call
-from exercises.ch02.mutants import MUTATIONS, Programs, exchange_alike, fuse, move, swap
-from exercises.grading import Answer, Check
-from exercises.oplists import Size, growing, to_plain
+
+from .mutants import MUTATIONS, Programs, exchange_alike, fuse, move, swap
 
 SIZES: dict[str, tuple[Size, ...]] = {
     "gpipe": ((2, 1), (2, 2), (3, 3), (4, 4)),

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
+from dualpipe_ref.grading.checks import Answer, Check
+from dualpipe_ref.grading.oplists import ask_rank, at, each, growing, incomplete, stuck
 from dualpipe_ref.schedule import OpKind
 from dualpipe_ref.schedule.occupancy import occupancy
 from dualpipe_ref.simulate import Costs, Timeline, simulate
-from exercises.grading import Answer, Check
-from exercises.oplists import ask_rank, at, each, growing, incomplete, stuck
 
 # With steps shorter than the pipeline: there m < P.
 SIZES = growing(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
+from dualpipe_ref.grading.checks import Answer, Check
+from dualpipe_ref.grading.oplists import Size, at, each, growing, incomplete, stuck
 from dualpipe_ref.schedule import Schedule, build
 from dualpipe_ref.schedule.check_bounds import (
     check_activations,
@@ -13,8 +15,6 @@ from dualpipe_ref.schedule.check_bounds import (
 )
 from dualpipe_ref.schedule.occupancy import occupancy
 from dualpipe_ref.simulate import Costs, simulate
-from exercises.grading import Answer, Check
-from exercises.oplists import Size, at, each, growing, incomplete, stuck
 
 # The released code asks for m >= 2P. P = 8 and above, since some mistakes do not show at P = 4.
 SIZES = growing(

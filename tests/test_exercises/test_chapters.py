@@ -9,12 +9,12 @@ from functools import cache
 
 import pytest
 
-from exercises.answers import load_answer
-from exercises.chapters import Chapter, chapters
-from exercises.grading import Outcome, Status, all_pass, grade
-from exercises.skeleton import skeleton_of
+from dualpipe_ref.grading.answers import load_answer
+from dualpipe_ref.grading.checks import Outcome, Status, all_pass, grade
+from dualpipe_ref.grading.exercises import Exercise, all_exercises
+from dualpipe_ref.grading.skeleton import skeleton_of
 
-ALL = chapters()
+ALL = all_exercises()
 WRONG = [(chapter, path) for chapter in ALL for path in chapter.wrong]
 FIRST_LINE = re.compile(r"# rejected by ([a-z0-9 ]+): \S.*")
 
@@ -25,7 +25,7 @@ each_wrong = pytest.mark.parametrize(
 
 
 @cache
-def outcomes_of(chapter: Chapter, path) -> list[Outcome]:
+def outcomes_of(chapter: Exercise, path) -> list[Outcome]:
     return grade(chapter.checks, load_answer(path))
 
 
@@ -71,7 +71,7 @@ def test_the_skeleton_passes_nothing(chapter, tmp_path):
 def test_the_skeleton_keeps_each_function_and_nothing_of_the_answer(chapter):
     tree = ast.parse(skeleton_of(chapter.solution))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    assert [node.name for node in functions] == chapter.functions() != []
+    assert [node.name for node in functions] == chapter.functions != []
     for node in functions:
         docstring, body = node.body
         assert isinstance(docstring, ast.Expr)
@@ -92,7 +92,7 @@ def test_a_wrong_answer_is_rejected_by_the_check_that_it_names(chapter, path):
 def test_a_wrong_answer_has_the_functions_asked_for(chapter, path):
     """Otherwise it would be rejected for that alone."""
     answer = load_answer(path)
-    assert all(callable(getattr(answer, name)) for name in chapter.functions())
+    assert all(callable(getattr(answer, name)) for name in chapter.functions)
 
 
 @each_chapter
@@ -126,7 +126,7 @@ def test_three_hints(chapter):
 @each_chapter
 def test_the_page_names_functions_checks_and_command(chapter):
     text = (chapter.folder / "exercise.md").read_text(encoding="utf-8")
-    for name in chapter.functions():
+    for name in chapter.functions:
         assert f"def {name}(" in text
     for check in chapter.checks:
         assert f"`{check.name}`" in text

@@ -7,16 +7,22 @@ import sys
 
 import pytest
 
-from exercises.chapters import ROOT, chapters
+from dualpipe_ref.grading.exercises import all_exercises, find_exercise
 from exercises.check import main
 
-SOLUTION = ROOT / "ch03" / "solution.py"
-WRONG = ROOT / "ch03" / "wrong" / "warm_up_too_long.py"
+SOLUTION = find_exercise("ch03").folder / "solution.py"
+WRONG = find_exercise("ch03").folder / "wrong" / "warm_up_too_long.py"
 
 
 def test_as_a_command():
     command = [sys.executable, "-m", "exercises.check", "ch03", str(SOLUTION)]
-    ended = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command,
+        cwd=find_exercise("ch03").folder.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert "7 of 7 checks pass" in ended.stdout
 
@@ -32,9 +38,9 @@ def test_a_wrong_answer_ends_with_1_and_the_reason(capsys):
 def test_list_names_every_exercise(capsys):
     assert main(["--list"]) == 0
     said = capsys.readouterr().out
-    for chapter in chapters():
+    for chapter in all_exercises():
         assert chapter.name in said
-        assert all(name in said for name in chapter.functions())
+        assert all(name in said for name in chapter.functions)
 
 
 def test_the_printed_skeleton_fails(capsys, tmp_path):

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from dualpipe_ref.grading.answers import load_answer
+from dualpipe_ref.grading.checks import Fault, Status, all_pass, grade
+from dualpipe_ref.grading.exercises import all_exercises, find_exercise
+from dualpipe_ref.grading.oplists import ask, growing, to_op, to_plain
+from dualpipe_ref.grading.skeleton import skeleton_of
 from dualpipe_ref.schedule import build
 from dualpipe_ref.simulate import Costs, simulate
-from exercises.answers import load_answer
 from exercises.ch02.checks import GROUPS, cases
 from exercises.ch02.checks import SIZES as KINDS
 from exercises.ch03.checks import SIZES
-from exercises.chapters import ROOT, chapters
-from exercises.grading import Fault, Status, all_pass, grade
-from exercises.oplists import ask, growing, to_op, to_plain
-from exercises.skeleton import skeleton_of
 
 NONSENSE = {
     "None": lambda *_: None,
@@ -36,20 +36,20 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.name)
+@pytest.mark.parametrize("chapter", all_exercises(), ids=lambda chapter: chapter.name)
 @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_becomes_a_reason(chapter, nonsense):
-    answer = SimpleNamespace(**dict.fromkeys(chapter.functions(), nonsense))
+    answer = SimpleNamespace(**dict.fromkeys(chapter.functions, nonsense))
     outcomes = grade(chapter.checks, answer)
     assert outcomes[0].status is Status.FAIL
     assert all(outcome.status is not Status.PASS for outcome in outcomes)
     assert all(outcome.reason and "\n" not in outcome.reason for outcome in outcomes)
 
 
-@pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.name)
+@pytest.mark.parametrize("chapter", all_exercises(), ids=lambda chapter: chapter.name)
 def test_a_missing_function_is_named(chapter):
     outcomes = grade(chapter.checks, SimpleNamespace())
-    assert f"no function {chapter.functions()[0]}" in outcomes[0].reason
+    assert f"no function {chapter.functions[0]}" in outcomes[0].reason
 
 
 def test_ops_are_the_same_after_a_round_trip_and_as_json_lists():
@@ -102,7 +102,7 @@ def test_answers_that_equal_everything_are_refused():
     with pytest.raises(Fault, match="is no op"):
         to_op((EqualToAll("F"), 0, 0))
     answer = SimpleNamespace(find_problem=lambda schedule: EqualToAll("fine"))
-    checks = next(chapter.checks for chapter in chapters() if chapter.name == "ch02")
+    checks = next(chapter.checks for chapter in all_exercises() if chapter.name == "ch02")
     assert all(outcome.status is Status.FAIL for outcome in grade(checks, answer))
 
 
@@ -162,7 +162,7 @@ def test_two_changes_meet_every_verdict():
 
 @pytest.mark.parametrize("size", [(2, 4), (4, 8), (8, 20), (16, 48)])
 def test_what_the_page_of_chapter_9_says_of_overlapping_the_first_pair(size):
-    answer = load_answer(ROOT / "ch09" / "wrong" / "middle_overlapped.py")
+    answer = load_answer(find_exercise("ch09").folder / "wrong" / "middle_overlapped.py")
     overlapped, published = ask(answer, "dualpipe", "dualpipe", size), build("dualpipe", *size)
 
     def gain(pair: Fraction) -> Fraction:

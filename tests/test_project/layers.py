@@ -25,7 +25,7 @@ FOLDERS = (
 )
 TOP = len(FOLDERS)
 # These run where nothing but Python is installed.
-STANDARD_LIBRARY_ONLY = ("schedule", "simulate", "cli.py", "doctor.py", "__init__.py")
+STANDARD_LIBRARY_ONLY = ("schedule", "simulate", "grading", "cli.py", "doctor.py", "__init__.py")
 
 
 class Import(NamedTuple):

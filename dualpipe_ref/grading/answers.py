@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from exercises.grading import Answer, Fault
+from dualpipe_ref.grading.checks import Answer, Fault
 
 
 class AnswerError(Exception):

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from reprlib import repr as short
 from typing import Any
 
+from dualpipe_ref.grading.answers import call
+from dualpipe_ref.grading.checks import Answer, Fault
 from dualpipe_ref.schedule import Chunk, InputError, Op, OpKind, Schedule
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.verify import find_violations
 from dualpipe_ref.schedule.violations import Rule, Violation
-from exercises.answers import call
-from exercises.grading import Answer, Fault
 
 # (P, m)
 Size = tuple[int, int]
@@ -49,7 +49,7 @@ def to_op(item: object) -> Op:
     B0.3
     >>> to_op(("F", 3))
     Traceback (most recent call last):
-    exercises.grading.Fault: ('F', 3) is no op: write (kind, slot, microbatch) with kind F, I, W or B, or ...
+    dualpipe_ref.grading.checks.Fault: ('F', 3) is no op: write (kind, slot, microbatch) with kind F, I, W or B, or ...
     """
     match item if _is_plain(item) else None:
         case ["FB", [int(), int()] as forward, [int(), int()] as backward]:

@@ -1,0 +1,1 @@
+"""Graded exercises: properties over generated inputs, counterexamples, hints and reports."""
