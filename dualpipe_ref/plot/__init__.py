@@ -1,7 +1,7 @@
-"""Pictures of a timeline: matplotlib figures and trace files.
+"""Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
-The drawing functions import matplotlib when they are first asked for; everything else here needs
-the standard library only.
+The drawing functions import matplotlib when they are first asked for, `explore` and `calculator`
+the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -15,14 +15,18 @@ from dualpipe_ref.plot.cells import Cell, cells
 from dualpipe_ref.plot.highlight import Highlight
 from dualpipe_ref.plot.palette import Palette, Theme, palette
 from dualpipe_ref.plot.trace import trace_events, write_trace
+from dualpipe_ref.plot.viewer_data import viewer_data
 
 if TYPE_CHECKING:
     from dualpipe_ref.plot.comparison import draw_comparison
+    from dualpipe_ref.plot.live import calculator, explore
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
-_DRAWN_BY = {
+_LATE = {
+    "calculator": "dualpipe_ref.plot.live",
+    "explore": "dualpipe_ref.plot.live",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
     "draw_memory": "dualpipe_ref.plot.memory",
@@ -31,8 +35,8 @@ _DRAWN_BY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _DRAWN_BY:
-        return getattr(import_module(_DRAWN_BY[name]), name)
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -41,12 +45,15 @@ __all__ = [
     "Highlight",
     "Palette",
     "Theme",
+    "calculator",
     "cells",
     "draw_comparison",
     "draw_memory",
     "draw_timeline",
     "draw_violation",
+    "explore",
     "palette",
     "trace_events",
+    "viewer_data",
     "write_trace",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from dualpipe_ref.schedule.ir import OpKind
+from dualpipe_ref.schedule.ir import OpKind, Schedule
 from dualpipe_ref.simulate.costs import Costs, Number
 from dualpipe_ref.simulate.timeline import Timeline
 
@@ -61,7 +61,7 @@ def _of_rank(timeline: Timeline, rank: int, costs: Costs) -> Iterator[Cell]:
     for op, start, end in timeline.spans[rank]:
         width = end - start
         if op.forward and op.backward:
-            share = _forward_share(timeline, rank, op.forward.slot, op.backward.slot, costs)
+            share = forward_share(timeline.schedule, rank, op.forward.slot, op.backward.slot, costs)
             forward = _times(width, share)
             yield Cell(rank, start, forward, OpKind.F, *op.forward, True)
             yield Cell(rank, start + forward, width - forward, OpKind.B, *op.backward, True)
@@ -69,10 +69,16 @@ def _of_rank(timeline: Timeline, rank: int, costs: Costs) -> Iterator[Cell]:
             yield Cell(rank, start, width, op.kind, *op.chunk)
 
 
-def _forward_share(
-    timeline: Timeline, rank: int, forward_slot: int, backward_slot: int, costs: Costs
+def forward_share(
+    schedule: Schedule, rank: int, forward_slot: int, backward_slot: int, costs: Costs
 ) -> Fraction:
-    homes = timeline.schedule.placement.homes[rank]
+    """The part of an FB's width that its forward gets: F / (F + B) of the two stages.
+
+    >>> from dualpipe_ref.schedule import build
+    >>> forward_share(build("dualpipe", 2, 4), 0, 0, 1, Costs(F=1, B=2))
+    Fraction(1, 3)
+    """
+    homes = schedule.placement.homes[rank]
     forward = Fraction(costs.of(OpKind.F, forward_stage=homes[forward_slot][1]))
     backward = Fraction(costs.of(OpKind.B, backward_stage=homes[backward_slot][1]))
     return forward / (forward + backward)

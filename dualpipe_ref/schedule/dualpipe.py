@@ -43,11 +43,11 @@ def _rank_ops(rank: int, ranks: int, microbatches: int) -> list[Op]:
     """On the second half of the ranks the near direction is direction 1: the first half, mirrored."""
     distance = min(rank, ranks - 1 - rank)
     near, far = (0, 1) if rank < ranks // 2 else (1, 0)
-    return eight_steps(distance, ranks // 2, microbatches // 2, near, far)
+    return eight_steps(distance, ranks // 2, microbatches // 2, near, far).ops
 
 
-def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
-    """The order of a rank `h` places from its end, for `n` micro-batches a direction.
+def eight_steps(h: int, half: int, n: int, near: int, far: int) -> RankOrder:
+    """The order of a rank `h` places from its end, for `n` micro-batches a direction, and its steps.
 
     `near` is the slot whose micro-batches enter at this end, `far` the other; `half`
     ranks lie between an end and the turning point (P/2 in DualPipe, P in DualPipeV).
@@ -55,19 +55,19 @@ def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
     order = RankOrder(slots=2)
     to_middle = half - h - 1
 
-    # 1. Fill this end of the pipeline with forwards.
+    order.begin_step()  # 1. Fill this end of the pipeline with forwards.
     for _ in range(2 * to_middle):
         order.forward(near)
-    # 2. The other direction's forwards arrive.
+    order.begin_step()  # 2. The other direction's forwards arrive.
     for _ in range(h + 1):
         order.forward(near)
         order.forward(far)
-    # 3. Its backwards return; W fills the wait for its next forward.
+    order.begin_step()  # 3. Its backwards return; W fills the wait for its next forward.
     for _ in range(to_middle):
         order.backward_input(far)
         order.weight()
         order.forward(far)
-    # 4. The steady state: each forward runs with a backward of the other direction.
+    order.begin_step()  # 4. The steady state: forwards run with backwards of the other direction.
     for turn in range(n - 2 * half + h + 1):
         if turn == 0 and to_middle == 0:
             # The released order does not overlap the middle's first pair.
@@ -76,22 +76,31 @@ def eight_steps(h: int, half: int, n: int, near: int, far: int) -> list[Op]:
         else:
             order.overlapped(near, far)
         order.overlapped(far, near)
-    # 5. The near forwards are used up.
+    order.begin_step()  # 5. The near forwards are used up.
     for _ in range(to_middle):
         order.backward(far)
         order.overlapped(far, near)
-    # 6. Only backwards are left; the second half of them defers W.
+    order.begin_step()  # 6. Only backwards are left; the second half of them defers W.
     for turn in range(2 * (h + 1)):
         slot = near if turn % 2 else far
         if turn < h + 1:
             order.backward(slot)
         else:
             order.backward_input(slot)
-    # 7. W fills the wait for the last gradients.
+    order.begin_step()  # 7. W fills the wait for the last gradients.
     for _ in range(to_middle):
         order.weight()
         order.backward_input(near)
-    # 8. The last weight gradients.
+    order.begin_step()  # 8. The last weight gradients.
     for _ in range(h + 1):
         order.weight()
-    return order.ops
+    return order
+
+
+def steps_of(h: int, half: int, n: int) -> tuple[int, ...]:
+    """Which of the eight steps (1 to 8) each op of `eight_steps` belongs to.
+
+    >>> steps_of(h=1, half=2, n=4)
+    (2, 2, 2, 2, 4, 4, 4, 4, 4, 6, 6, 6, 6, 8, 8)
+    """
+    return eight_steps(h, half, n, near=0, far=1).steps

@@ -29,5 +29,5 @@ def dualpipev(ranks: int, microbatches: int) -> Schedule:
         "dualpipev",
         ranks,
         microbatches,
-        lambda rank: eight_steps(rank, ranks, microbatches, near=0, far=1),
+        lambda rank: eight_steps(rank, ranks, microbatches, near=0, far=1).ops,
     )

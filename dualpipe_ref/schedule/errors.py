@@ -8,7 +8,7 @@ import reprlib
 class InputError(ValueError):
     """An argument or a file breaks a rule; the message says the rule, the values, the nearest legal value.
 
-    Commands print the message alone and exit with status 2.
+    Commands print the message alone and exit with status 2. The parts are kept as `rule`, `got` and `nearest`.
 
     >>> raise InputError("micro-batches must be even", "m = 7", "m = 8")
     Traceback (most recent call last):
@@ -16,6 +16,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, rule: str, got: str | None = None, nearest: str | None = None) -> None:
+        self.rule, self.got, self.nearest = rule, got, nearest
         parts = [rule]
         if got is not None:
             parts.append(f"got {got}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 from dualpipe_ref.schedule.ir import Chunk, Op, OpKind
 
@@ -29,9 +30,20 @@ class RankOrder:
 
     def __init__(self, slots: int) -> None:
         self.ops: list[Op] = []
+        self._step_starts: list[int] = []
         self._forwards = [0] * slots
         self._backwards = [0] * slots
         self._pending: list[Chunk] = []
+
+    def begin_step(self) -> None:
+        """What is written from here on belongs to the next step."""
+        self._step_starts.append(len(self.ops))
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The step of each op, counted from 1; 0 before the first step begins."""
+        lengths = pairwise((0, *self._step_starts, len(self.ops)))
+        return tuple(step for step, (start, end) in enumerate(lengths) for _ in range(end - start))
 
     def _next(self, counters: list[int], slot: int) -> Chunk:
         microbatch = counters[slot]

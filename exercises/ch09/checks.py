@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
 
 from dualpipe_ref.grading.checks import Answer, Check
 from dualpipe_ref.grading.oplists import Size, at, each, growing, incomplete, stuck
@@ -13,6 +12,7 @@ from dualpipe_ref.schedule.check_bounds import (
     check_order,
     check_weights_in_order,
 )
+from dualpipe_ref.schedule.dualpipe import steps_of
 from dualpipe_ref.schedule.occupancy import occupancy
 from dualpipe_ref.simulate import Costs, simulate
 
@@ -86,23 +86,8 @@ def _step(rank: int, place: int, size: Size) -> str:
     ('step 1', 'step 4', 'after step 8')
     """
     ranks, microbatches = size
-    h = min(rank, ranks - 1 - rank)
-    to_middle, rounds = ranks // 2 - h - 1, microbatches // 2 - ranks + h + 1
-    first_pair_parted = to_middle == 0 and rounds > 0
-    lengths = (
-        2 * to_middle,
-        2 * (h + 1),
-        3 * to_middle,
-        2 * rounds + first_pair_parted,
-        2 * to_middle,
-        2 * (h + 1),
-        2 * to_middle,
-        h + 1,
-    )
-    for step, end in enumerate(accumulate(lengths), start=1):
-        if place < end:
-            return f"step {step}"
-    return "after step 8"
+    steps = steps_of(min(rank, ranks - 1 - rank), ranks // 2, microbatches // 2)
+    return f"step {steps[place]}" if place < len(steps) else "after step 8"
 
 
 CHECKS = (

@@ -1,0 +1,117 @@
+"""The live view of a schedule: its state, its controls, and the timeline that answers them. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dualpipe_ref.plot.controls import Control, completed, number, select, slider
+from dualpipe_ref.plot.exact import exact_number, whole_number
+from dualpipe_ref.plot.viewer_data import viewer_data
+from dualpipe_ref.schedule import KINDS, Schedule, build
+from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.kinds import check_kind
+from dualpipe_ref.simulate import Costs, Network, Timeline, simulate
+
+MOST_RANKS = 64
+MOST_MICROBATCHES = 512
+COSTS = ("F", "I", "W", "B", "FB")
+# Costs that others give when they are left out: B = I + W, FB = F + B.
+DERIVED = ("B", "FB")
+
+DEFAULTS: dict[str, Any] = {
+    "kind": "dualpipe",
+    "ranks": 8,
+    "microbatches": 20,
+    "chunks": None,
+    **dict.fromkeys(("F", "I", "W"), 1),
+    **dict.fromkeys(DERIVED),
+    "latency": 0,
+    "choices": None,
+    "height": None,
+}
+# What an InputError calls the parts of this state.
+NAMES = {
+    "P": "ranks",
+    "m": "microbatches",
+    "chunks": "chunks",
+    "latency": "latency",
+    **{name: name for name in COSTS},
+}
+
+
+def answer(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The viewer's data for this state; `InputError` where no schedule has it."""
+    timeline, costs = timeline_of(state)
+    data = viewer_data(timeline, title=title_of(state), costs=costs)
+    height = completed(state, DEFAULTS)["height"]
+    return data if height is None else {**data, "height": whole_number("height", height, 40)}
+
+
+def timeline_of(state: Mapping[str, Any]) -> tuple[Timeline, Costs]:
+    """The simulated run, and the costs that it was simulated with."""
+    given = completed(state, DEFAULTS)
+    numbers: dict[str, Any] = {
+        name: exact_number(name, given[name]) for name in COSTS if not _left_out(given, name)
+    }
+    costs = Costs(**numbers)
+    network = Network(latency=exact_number("latency", given["latency"]))
+    return simulate(_schedule(given), costs, network), costs
+
+
+def _left_out(given: Mapping[str, Any], name: str) -> bool:
+    return name in DERIVED and given[name] in (None, "")
+
+
+def _schedule(given: Mapping[str, Any]) -> Schedule:
+    kind = check_kind(given["kind"])
+    ranks = _at_most("P", whole_number("P", given["ranks"], 1), MOST_RANKS)
+    microbatches = _at_most("m", whole_number("m", given["microbatches"], 1), MOST_MICROBATCHES)
+    return build(kind, ranks, microbatches, given["chunks"] if kind == "interleaved" else None)
+
+
+def _at_most(name: str, value: int, most: int) -> int:
+    if value > most:
+        raise InputError(
+            f"a live view has {name} of at most {most}", f"{name} = {value}", f"{name} = {most}"
+        )
+    return value
+
+
+def title_of(state: Mapping[str, Any]) -> str:
+    """Kind and size, and the costs that are not the usual ones.
+
+    >>> title_of({"kind": "1f1b", "W": "1/2"})
+    '1f1b, P = 8, m = 20, W = 1/2'
+    """
+    given = completed(state, DEFAULTS)
+    title = f"{given['kind']}, P = {given['ranks']}, m = {given['microbatches']}"
+    unusual = [
+        f"{name} = {given[name]}"
+        for name in (*COSTS, "latency")
+        if given[name] not in (DEFAULTS[name], str(DEFAULTS[name]), "")
+    ]
+    return ", ".join([title, *unusual])
+
+
+def controls(state: Mapping[str, Any]) -> list[Control]:
+    """One control for everything that a reader can change."""
+    given = completed(state, DEFAULTS)
+    choices = given["choices"] or KINDS
+    for kind in choices:
+        check_kind(kind)
+    cost_help = {"F": "time of a forward", "I": "of a backward for the input", "W": "for weights"}
+    return [
+        select("kind", "Schedule", given["kind"], dict.fromkeys((*choices, given["kind"]))),
+        slider("ranks", "Ranks P", whole_number("P", given["ranks"], 1), (2, 16)),
+        slider(
+            "microbatches",
+            "Micro-batches m",
+            whole_number("m", given["microbatches"], 1),
+            (1, 64),
+            "in one step, both directions together",
+        ),
+        *(number(name, name, given[name], 0.1, 0.1, cost_help[name]) for name in ("F", "I", "W")),
+        number("FB", "FB", given["FB"], 0.1, 0.1, "of an overlapped pair; empty: F + B"),
+        number("latency", "Latency", given["latency"], 0, 0.1, "of every message"),
+    ]

@@ -1,0 +1,46 @@
+"""The viewers as notebook widgets. The one place where anywidget is imported."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from dualpipe_ref.plot.bundle import bundle
+
+try:
+    import anywidget
+    import traitlets
+except ImportError as error:
+    raise ImportError(
+        "interactive timelines in a notebook need anywidget, which cannot be imported here;"
+        " install it with: pip install anywidget"
+    ) from error
+
+if "google.colab" in sys.modules:
+    # Colab shows widgets that do not come with it only after this call.
+    import_module("google.colab.output").enable_custom_widget_manager()
+
+
+class TimelineViewer(anywidget.AnyWidget):
+    """A timeline to point at, zoom and walk through: `TimelineViewer(data=viewer_data(timeline))`.
+
+    `selected` is the op that the reader chose, [rank, index in the rank's ops], or [] for none;
+    it can be set as well. A change of `data` shows another timeline.
+
+    >>> from dualpipe_ref import build, simulate
+    >>> from dualpipe_ref.plot import viewer_data
+    >>> viewer = TimelineViewer(data=viewer_data(simulate(build("1f1b", 2, 2))))
+    >>> viewer.selected
+    []
+    """
+
+    _esm = bundle("viewer.js")
+    data = traitlets.Dict().tag(sync=True)
+    selected = traitlets.List(traitlets.Int()).tag(sync=True)
+
+
+class LedgerView(anywidget.AnyWidget):
+    """Stacked bars and facts: what `dualpipe_ref.plot.live.answer("waiting", state)` returns."""
+
+    _esm = bundle("ledger.js")
+    data = traitlets.Dict().tag(sync=True)
