@@ -1,67 +1,78 @@
-"""Load a reader's file as a module, and call its functions so that whatever they raise becomes a reason."""
+"""What checks ask: an answer, whose functions run in a process of their own or, in a browser, in this one."""
 
 from __future__ import annotations
 
-import sys
-import traceback
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from dualpipe_ref.grading import evaluate
 from dualpipe_ref.grading.checks import Answer, Fault
+from dualpipe_ref.grading.plain import decode, encode
 
 
 class AnswerError(Exception):
-    """The file cannot be loaded at all; the message is one line."""
+    """The answer cannot be loaded at all; the message is one line."""
 
 
-def load_answer(path: str | Path) -> ModuleType:
-    """The module in this file. It runs here, in this process, with all the rights of this process.
+class CallFailedError(Exception):
+    """What a call did instead of returning, as a phrase: "raised ...", "did not return within 10 s"."""
 
-    Compiled by hand, not imported: an import would leave a __pycache__ beside the reader's file.
+
+class InProcessAnswer:
+    """An answer that runs here, with all rights of this process: for a browser, whose page has few.
+
+    Its functions take and give plain data only, as those of a `Sandbox` do. Raises `AnswerError`.
+
+    >>> InProcessAnswer("def double(x):\\n    return 2 * x").double((1, 2))
+    (1, 2, 1, 2)
     """
-    path = Path(path)
-    try:
-        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-    except OSError as error:
-        raise AnswerError(f"{path}: {error.strerror or error}") from None
-    except SyntaxError as error:
-        raise AnswerError(f"{path}, line {error.lineno}: {error.msg}") from None
-    except ValueError as error:
-        raise AnswerError(f"{path}: {error}") from None
-    module = ModuleType("answer")
-    module.__file__ = str(path)
-    sys.modules["answer"] = module  # dataclasses look their module up by name
-    try:
-        exec(code, vars(module))
-    except (Exception, SystemExit) as error:
-        raise AnswerError(f"{path}: loading it raised {_in_words(error, path)}") from None
-    return module
+
+    printed = ""
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, source: str, filename: str = "answer.py") -> None:
+        try:
+            self._module = evaluate.load(evaluate.compiled(source, filename))
+        except evaluate.LoadError as error:
+            raise AnswerError(str(error)) from None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_") or not callable(getattr(self._module, name, None)):
+            raise AttributeError(f"the answer has no function {name}")
+        return partial(self._call, name)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        return returned(evaluate.evaluate(self._module, name, encode(list(arguments))))
+
+
+def returned(outcome: dict[str, str]) -> Any:
+    """The value in a reply of `evaluate`; raises `CallFailedError` or NotImplementedError where there is none."""
+    if "value" in outcome:
+        return decode(outcome["value"])
+    if "not_written" in outcome:
+        raise NotImplementedError
+    raise CallFailedError(outcome["failed"])
 
 
 def call(answer: Answer, name: str, *arguments: Any) -> Any:
-    """What the reader's function returns. Raises `Fault` where there is none, or where it raises."""
+    """What the reader's function returns. Raises `Fault` where there is none, or where it fails.
+
+    >>> call(InProcessAnswer("def one():\\n    return 1 / 0"), "one")
+    Traceback (most recent call last):
+    dualpipe_ref.grading.checks.Fault: one() raised ZeroDivisionError: division by zero (line 2)
+    """
     function = getattr(answer, name, None)
-    if not callable(function):
+    if function is None:
         raise Fault(f"the answer has no function {name}")
     try:
         return function(*arguments)
     except NotImplementedError:
         raise Fault(f"{name} is not written yet") from None
-    except (Exception, SystemExit) as error:
-        where = getattr(answer, "__file__", None)
+    except CallFailedError as failed:
         shown = ", ".join(map(repr, arguments)) if _is_short(arguments) else "..."
-        raise Fault(f"{name}({shown}) raised {_in_words(error, where)}") from None
+        raise Fault(f"{name}({shown}) {failed}") from None
 
 
 def _is_short(arguments: tuple[Any, ...]) -> bool:
-    return all(isinstance(argument, int | str) for argument in arguments)
-
-
-def _in_words(error: BaseException, path: str | Path | None) -> str:
-    """'IndexError: list index out of range (line 12)', the line being the last one in the reader's file."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    where = f" (line {lines[-1]})" if lines else ""
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}{': ' if said else ''}{said[:200]}{where}"
+    return len(repr(arguments)) < 80
