@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from dualpipe_ref.grading.skeleton import skeleton_of
 
 from .files import ROOT
 from .pages import SCRIPT, copy_of_the_book, raw_markup, toc_faults, toc_files
 
-NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+NOTEBOOKS = sorted([*(ROOT / "book").glob("*.ipynb"), *(ROOT / "exercises").glob("*/*.ipynb")])
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
 
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
@@ -64,7 +72,7 @@ def test_the_copy_is_fresh_before_a_fault_is_planted(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_a_plain_notebook_can_show_every_text(notebook: Path) -> None:
     assert raw_markup(notebook) == []
 
@@ -78,20 +86,55 @@ def test_raw_markup_is_named(tmp_path: Path, text: str) -> None:
     assert raw_markup(path)
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_installs_the_package_only_where_it_is_missing(notebook: Path) -> None:
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
+def test_a_notebook_begins_with_the_installation_and_keeps_no_output(notebook: Path) -> None:
     cells = json.loads(notebook.read_text())["cells"]
-    first = "".join(cells[0]["source"])
-    assert first.index("try:\n    import dualpipe_ref") < first.index("%pip install -q --no-deps")
+    assert "".join(cells[0]["source"]) == tool("notebooks").INSTALL
     assert "remove-cell" in cells[0]["metadata"]["tags"]
     assert all(cell.get("outputs", []) == [] for cell in cells)
 
 
-def test_the_examples_of_the_script_hold() -> None:
-    spec = importlib.util.spec_from_file_location("notebooks", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert doctest.testmod(module).attempted > 0
-    assert doctest.testmod(module).failed == 0
+@pytest.mark.parametrize("there", [True, False])
+def test_the_installation_happens_only_where_the_package_is_missing(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run by a real IPython, whose %pip only writes down what it is asked for."""
+    asked: list[str] = []
+    shell = InteractiveShell()
+    shell.register_magic_function(asked.append, magic_name="pip")
+    if not there:
+        monkeypatch.setitem(sys.modules, "dualpipe_ref", None)
+    assert shell.run_cell(tool("notebooks").INSTALL).success
+    if there:
+        assert asked == []
+    else:
+        own, viewer = asked
+        assert own.startswith("install -q --no-deps git+https://")
+        assert viewer == "install -q anywidget"
+        assert "torch" not in " ".join(asked)
+
+
+@pytest.mark.parametrize("name", ["notebooks", "plain_markdown"])
+def test_the_examples_of_the_scripts_hold(name: str) -> None:
+    results = doctest.testmod(tool(name))
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_an_exercise_becomes_a_cell_to_write_in_and_a_check() -> None:
+    for path in (ROOT / "exercises").glob("*/exercise.ipynb"):
+        notebook = json.loads(path.read_text())
+        name = path.parent.name
+        code = [
+            "".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"
+        ]
+        assert code[1].strip() == skeleton_of(path.parent / "solution.py").strip()
+        assert code[2].splitlines()[-1] == f'check("{name}")'
+        assert notebook["metadata"]["dualpipe_ref"] == {"exercise": name}
+
+
+def tool(name: str) -> ModuleType:
+    """A script of book/_tools as a module."""
+    if str(SCRIPT.parent) not in sys.path:
+        sys.path.append(str(SCRIPT.parent))
+    return importlib.import_module(name)

@@ -1,0 +1,71 @@
+"""The waiting calculator's bars as a reader meets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dualpipe_ref.plot.live import answer
+
+from .harness import harness
+
+LEDGER = answer("waiting", {})
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 900), ("light", 375)])
+def test_bars_are_named_and_to_scale(browser: Any, theme: str, width: int) -> None:
+    with harness(browser, theme=theme, width=width) as shown:
+        shown.mount(LEDGER, file="ledger.js", name="mountLedger")
+        page = shown.page
+        for bar, data in zip(page.locator(".bar").all(), LEDGER["bars"], strict=True):
+            parts = [part for part in data["parts"] if part["value"] > 0]
+            whole = bar.bounding_box()["width"] / sum(part["value"] for part in parts)
+            for part, wanted in zip(bar.locator(".part").all(), parts, strict=True):
+                assert part.bounding_box()["width"] / whole == pytest.approx(
+                    wanted["value"], abs=0.01
+                )
+            label = bar.get_attribute("aria-label")
+            assert all(f"{part['label']} {part['text']}" in label for part in parts)
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+def test_every_part_is_named_in_it_or_below(browser: Any) -> None:
+    for width in (900, 320):
+        with harness(browser, width=width) as shown:
+            shown.mount(LEDGER, file="ledger.js", name="mountLedger")
+            for figure, data in zip(
+                shown.page.locator("figure").all(), LEDGER["bars"], strict=True
+            ):
+                seen = figure.inner_text()
+                for part in data["parts"]:
+                    if part["value"]:
+                        assert seen.count(f"{part['label']} {part['text']}") == 1
+                clipped = figure.evaluate("""(figure) => [...figure.querySelectorAll('.part')]
+                    .filter((part) => part.scrollWidth > part.clientWidth + 1).length""")
+                assert clipped == 0
+
+
+def test_facts_are_a_table_and_change_with_the_data(browser: Any) -> None:
+    with harness(browser) as shown:
+        shown.mount(LEDGER, file="ledger.js", name="mountLedger")
+        page = shown.page
+        assert page.get_by_role("rowheader").count() == len(LEDGER["facts"])
+        other = answer("waiting", {"gpus": 10})
+        page.evaluate("(data) => view.update(data)", other)
+        assert page.locator(".sentence").inner_text() == other["sentence"]
+        assert page.locator("figure").count() == 2
+        page.evaluate("() => view.destroy()")
+        assert page.evaluate("() => document.getElementById('view').innerHTML") == ""
+
+
+def test_patterns_tell_the_parts_without_colour(browser: Any) -> None:
+    with harness(browser) as shown:
+        shown.mount(LEDGER, file="ledger.js", name="mountLedger")
+        patterns = shown.page.evaluate("""() => Object.fromEntries(
+            [...document.querySelector('.dualpipe-view').shadowRoot.querySelectorAll('.part')]
+            .map((part) => [part.dataset.kind, getComputedStyle(part).backgroundImage]))""")
+        kinds = {part["kind"] for bar in LEDGER["bars"] for part in bar["parts"]}
+        assert len(kinds) >= 3
+        shapes = [pattern.split("rgb")[0] for pattern in patterns.values()]
+        assert len(set(shapes)) == len(shapes)

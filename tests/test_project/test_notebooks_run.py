@@ -1,0 +1,48 @@
+"""Every notebook runs from top to bottom where a hosted runtime would run it: not in the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from .files import ROOT
+
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+EXERCISES = sorted((ROOT / "exercises").glob("*/exercise.ipynb"))
+
+
+def run(notebook: nbformat.NotebookNode, folder: Path) -> str:
+    """Execute it in this folder; the text of all outputs."""
+    NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "\n".join(
+        output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs
+    )
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
+    run(nbformat.read(path, as_version=4), tmp_path)
+
+
+def test_a_failing_cell_is_found(tmp_path: Path) -> None:
+    notebook = nbformat.read(CHAPTERS[0], as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("1 / 0"))
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        run(notebook, tmp_path)
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.parent.name)
+def test_an_exercise_is_graded_in_its_notebook(path: Path, tmp_path: Path) -> None:
+    """As it comes it has no points; with the solution in the cell of the skeleton it has all."""
+    notebook = nbformat.read(path, as_version=4)
+    assert "0 of 10 points" in run(notebook, tmp_path)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].source = (path.parent / "solution.py").read_text(encoding="utf-8")
+    assert "10 of 10 points" in run(notebook, tmp_path)
