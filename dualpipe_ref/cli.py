@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from dualpipe_ref import __version__, report
+from dualpipe_ref import __version__, grade_command, report
 from dualpipe_ref.arguments import (
     add_cost_options,
     add_schedule_options,
@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is success, 1 a schedule that breaks a rule, 2 input that breaks one.
+    """Run one command; 0 is success, 1 a schedule or an answer that fails, 2 input that breaks a rule.
 
     >>> main(["simulate", "1f1b", "--ranks", "2", "--microbatches", "2"])
     1f1b, P=2, m=2: makespan 9
@@ -151,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         "doctor", _doctor, "what this machine can run, tier by tier, and how to get the next"
     )
     _add_format(made)
+
+    made = command("grade", grade_command.run, "judge your answers to the book's exercises")
+    grade_command.add_options(made)
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
     made.add_argument("name", choices=["schedule"])

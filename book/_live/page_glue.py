@@ -14,13 +14,13 @@ _names: dict[str, Any] = {"__name__": "__main__"}
 
 
 def answer(text: str) -> str:
-    """The answer to a request {"do": "live" | "run" | "check" | "hints", ...}, both as JSON.
+    """The answer to a request {"do": "live" | "run" | "check", ...}, both as JSON.
 
     >>> answer('{"do": "run", "code": "6 * 7"}')
     '{"value": "42"}'
     """
     request = json.loads(text)
-    do = {"live": _live, "run": _run, "check": _check, "hints": _hints}[request.pop("do")]
+    do = {"live": _live, "run": _run, "check": _check}[request.pop("do")]
     return json.dumps(do(**request), allow_nan=False)
 
 
@@ -37,12 +37,6 @@ def _check(exercise: str, source: str) -> dict[str, Any]:
     from dualpipe_ref.grading.browser import check
 
     return check(exercise, source)
-
-
-def _hints(exercise: str) -> list[str]:
-    from dualpipe_ref.grading.browser import hints
-
-    return hints(exercise)
 
 
 def _run(code: str) -> dict[str, Any]:

@@ -37,6 +37,12 @@ class InProcessAnswer:
         except evaluate.LoadError as error:
             raise AnswerError(str(error)) from None
 
+    def __enter__(self) -> InProcessAnswer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """There is nothing to close; a `Sandbox` has."""
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_") or not callable(getattr(self._module, name, None)):
             raise AttributeError(f"the answer has no function {name}")

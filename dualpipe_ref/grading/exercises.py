@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from dualpipe_ref.grading.checks import Check
 from dualpipe_ref.grading.skeleton import skeleton_of
 from dualpipe_ref.schedule.errors import InputError
 
+# A folded paragraph of the book: its title, then its text.
+HINT = re.compile(r"^:::\{dropdown\}([^\n]*)\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package the exercises lie inside it; in a checkout beside it.
 PLACES = (_PACKAGE / "exercises", _PACKAGE.parent / "exercises")
@@ -43,6 +46,13 @@ class Exercise:
         """The heading of the task."""
         text = (self.folder / "exercise.md").read_text(encoding="utf-8")
         return next(line[2:] for line in text.splitlines() if line.startswith("# "))
+
+    @property
+    def hints(self) -> list[tuple[str, str]]:
+        """(title, text) of each hint, from weak to strong."""
+        text = (self.folder / "hints.md").read_text(encoding="utf-8")
+        found = HINT.findall(text)
+        return [(title.strip(), body.strip()) for title, body in found]
 
     @cached_property
     def module(self) -> ModuleType:

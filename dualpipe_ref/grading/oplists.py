@@ -12,6 +12,7 @@ from typing import Any
 
 from dualpipe_ref.grading.answers import call
 from dualpipe_ref.grading.checks import Answer, Fault
+from dualpipe_ref.grading.counterexample import Counterexample
 from dualpipe_ref.schedule import Chunk, InputError, Op, OpKind, Schedule
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.verify import find_violations
@@ -104,31 +105,37 @@ def each(
 
 def violations(
     answer: Answer, name: str, kind: str, sizes: Iterable[Size]
-) -> Iterator[tuple[Size, Violation]]:
-    """The first broken rule of every size that breaks one."""
-    for size, schedule in each(answer, name, kind, sizes):
+) -> Iterator[tuple[Schedule, Violation]]:
+    """The first broken rule of every schedule that breaks one."""
+    for _, schedule in each(answer, name, kind, sizes):
         if found := find_violations(schedule):
-            yield size, found[0]
+            yield schedule, found[0]
 
 
-def incomplete(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], str | None]:
+def broken(schedule: Schedule, violation: Violation, more: str = "") -> Fault:
+    """The fault of a schedule that breaks a rule, with its run as far as it comes."""
+    size = schedule.ranks, schedule.microbatches
+    return Fault(f"{at(size)}: {violation}{more}", Counterexample.of(schedule, violation))
+
+
+def incomplete(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], Fault | None]:
     """A check: each rank runs the work of each of its chunks once, and what it needs of itself first."""
 
-    def find_fault(answer: Answer) -> str | None:
-        for size, violation in violations(answer, name, kind, sizes):
+    def find_fault(answer: Answer) -> Fault | None:
+        for schedule, violation in violations(answer, name, kind, sizes):
             if violation.rule in BEFORE_DEADLOCK:
-                return f"{at(size)}: {violation}"
+                return broken(schedule, violation)
         return None
 
     return find_fault
 
 
-def stuck(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], str | None]:
+def stuck(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], Fault | None]:
     """A check of complete schedules: no deadlock, and both ends of every channel in the same order."""
 
-    def find_fault(answer: Answer) -> str | None:
-        for size, violation in violations(answer, name, kind, sizes):
-            return f"{at(size)}: {violation}"
+    def find_fault(answer: Answer) -> Fault | None:
+        for schedule, violation in violations(answer, name, kind, sizes):
+            return broken(schedule, violation)
         return None
 
     return find_fault

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dualpipe_ref.plot.highlight import Highlight
+from dualpipe_ref.plot.broken import highlight_of, run_of, title_of
 from dualpipe_ref.plot.palette import Theme
 from dualpipe_ref.plot.timeline import draw_timeline
 from dualpipe_ref.schedule.ir import Schedule
-from dualpipe_ref.schedule.violations import Place, Rule, Violation
-from dualpipe_ref.simulate.costs import Costs, Network
-from dualpipe_ref.simulate.engine import simulate
+from dualpipe_ref.schedule.violations import Place, Violation
+from dualpipe_ref.simulate.costs import Costs
 from dualpipe_ref.simulate.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -38,23 +37,17 @@ def draw_violation(
     >>> draw_violation(schedule, found).texts[0].get_text()
     'activation bound: rank 0 at F0.3 (op 3)'
     """
-    network = Network(sends="rendezvous" if violation.rule is Rule.DEADLOCK else "eager")
-    timeline = simulate(schedule, costs, network, until_stuck=True)
+    timeline = run_of(schedule, violation, costs)
     for place in violation.cycle:
         timeline = _with_waiting_op(timeline, place, costs or Costs())
     return draw_timeline(
         timeline,
         theme=theme,
-        title=_title(violation),
-        highlight=_highlight(violation),
+        title=title_of(violation),
+        highlight=highlight_of(violation),
         costs=costs,
         width=width,
     )
-
-
-def _title(violation: Violation) -> str:
-    ring = " waits for ".join(str(place) for place in violation.cycle)
-    return f"{violation.rule}: {ring or violation.place or violation.reason}"
 
 
 def _with_waiting_op(timeline: Timeline, place: Place, costs: Costs) -> Timeline:
@@ -67,9 +60,3 @@ def _with_waiting_op(timeline: Timeline, place: Place, costs: Costs) -> Timeline
     starts, ends = list(timeline.starts), list(timeline.ends)
     starts[rank], ends[rank] = (*starts[rank], stopped), (*ends[rank], until)
     return replace(timeline, starts=tuple(starts), ends=tuple(ends))
-
-
-def _highlight(violation: Violation) -> Highlight | None:
-    if violation.cycle:
-        return Highlight.cycle(violation.cycle)
-    return Highlight((violation.place[:2],)) if violation.place else None

@@ -12,8 +12,9 @@ from reprlib import repr as short
 from typing import Any, NamedTuple
 
 from dualpipe_ref.grading.answers import call
-from dualpipe_ref.grading.checks import Answer, Check
-from dualpipe_ref.grading.oplists import Size, growing, to_plain
+from dualpipe_ref.grading.checks import Answer, Check, Fault
+from dualpipe_ref.grading.counterexample import Counterexample
+from dualpipe_ref.grading.oplists import Size, growing, to_op, to_plain
 from dualpipe_ref.schedule import InputError, Placement, Schedule, build
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.verify import find_violations
@@ -41,6 +42,8 @@ WORDS = {Rule.COMPLETENESS: "incomplete", Rule.ORDER: "order", Rule.DEADLOCK: "d
 class Case(NamedTuple):
     """A schedule that an answer is asked about, the right word for it, and why."""
 
+    kind: str
+    size: Size
     title: str
     changes: int
     placement: Placement
@@ -57,6 +60,14 @@ class Case(NamedTuple):
             "routes": [list(route) for route in self.placement.routes],
             "ops": [list(ops) for ops in self.ops],
         }
+
+    def counterexample(self) -> Counterexample | None:
+        """How the schedule runs; None where it has an op that no step has, and so cannot be drawn."""
+        programs = [[to_op(op) for op in ops] for ops in self.ops]
+        try:
+            return Counterexample.of_schedule(_assembled(self.kind, self.size, programs))
+        except InputError:
+            return None
 
 
 @lru_cache(maxsize=1)
@@ -91,6 +102,8 @@ def _judged(
     change = "; then ".join(notes or ["unchanged"])
     word, why = _verdict(schedule, programs)
     return Case(
+        schedule.kind,
+        (schedule.ranks, schedule.microbatches),
         f"{schedule.kind}, P = {schedule.ranks}, m = {schedule.microbatches}, {change}",
         len(notes or ()),
         schedule.placement,
@@ -103,11 +116,8 @@ def _judged(
 
 def _verdict(schedule: Schedule, programs: Programs) -> tuple[str, str]:
     """(word, reason) of the package for these op lists, with its own messages among them."""
-    slots = schedule.placement.slots if schedule.kind == "interleaved" else None
     try:
-        changed = assemble(
-            schedule.kind, schedule.ranks, schedule.microbatches, programs.__getitem__, slots
-        )
+        changed = _assembled(schedule.kind, (schedule.ranks, schedule.microbatches), programs)
     except InputError as error:  # a micro-batch that the step has not
         return "incomplete", str(error)
     found = find_violations(changed)
@@ -116,15 +126,22 @@ def _verdict(schedule: Schedule, programs: Programs) -> tuple[str, str]:
     return WORDS[found[0].rule], str(found[0])
 
 
-def agrees(wanted: Callable[[Case], bool]) -> Callable[[Answer], str | None]:
+def _assembled(kind: str, size: Size, programs: Programs) -> Schedule:
+    """The schedule of these op lists, the package placing its messages."""
+    slots = build(kind, *size).placement.slots if kind == "interleaved" else None
+    return assemble(kind, *size, programs.__getitem__, slots)
+
+
+def agrees(wanted: Callable[[Case], bool]) -> Callable[[Answer], Fault | None]:
     """A check: the answer's word is the package's, on all cases that are `wanted`."""
 
-    def find_fault(answer: Answer) -> str | None:
+    def find_fault(answer: Answer) -> Fault | None:
         for case in filter(wanted, cases()):
             said = call(answer, "find_problem", case.question())
             # Its type as well: an object may claim to equal any word.
             if type(said) is not str or said != case.word:
-                return f"{case.title}: you say {short(said)}, it is {case.word!r}: {case.why}"
+                reason = f"{case.title}: you say {short(said)}, it is {case.word!r}: {case.why}"
+                return Fault(reason, case.counterexample())
         return None
 
     return find_fault
@@ -134,20 +151,55 @@ def once(word: str) -> Callable[[Case], bool]:
     return lambda case: case.changes == 1 and case.word == word
 
 
-# Which cases each check asks about.
-GROUPS: dict[str, tuple[str, Callable[[Case], bool]]] = {
-    "correct schedules": (
+class Group(NamedTuple):
+    """The cases that one check asks about."""
+
+    promise: str
+    wanted: Callable[[Case], bool]
+    points: int
+    hint: str
+
+
+GROUPS: dict[str, Group] = {
+    "correct schedules": Group(
         'all eight kinds, up to P = 8, are "fine"',
         lambda case: case.changes == 0,
+        2,
+        "translate every op into pieces of work: B is an I and a W, FB is an F, an I and a W",
     ),
-    "missing or doubled": ('work left out or run twice is "incomplete"', once("incomplete")),
-    "order": ('an op before what it needs of its own rank is "order"', once("order")),
-    "deadlock": ('ranks that wait for each other in a ring are a "deadlock"', once("deadlock")),
-    "legal changes": ('a change that breaks no rule leaves it "fine"', once("fine")),
-    "two changes": (
+    "missing or doubled": Group(
+        'work left out or run twice is "incomplete"',
+        once("incomplete"),
+        1,
+        "compare the pieces that run, with how often each does, with all pieces of the step",
+    ),
+    "order": Group(
+        'an op before what it needs of its own rank is "order"',
+        once("order"),
+        2,
+        "both halves of an FB begin together: neither may need the other",
+    ),
+    "deadlock": Group(
+        'ranks that wait for each other in a ring are a "deadlock"',
+        once("deadlock"),
+        2,
+        "let every rank run as far as it can, again and again, until a whole round runs nothing",
+    ),
+    "legal changes": Group(
+        'a change that breaks no rule leaves it "fine"',
+        once("fine"),
+        2,
+        "only what an op needs matters, not how its neighbours are usually arranged",
+    ),
+    "two changes": Group(
         "the first that applies, where two changes meet",
         lambda case: case.changes == 2,
+        1,
+        "ask the three questions for the whole schedule one after another, not rank by rank",
     ),
 }
 
-CHECKS = tuple(Check(name, promise, agrees(wanted)) for name, (promise, wanted) in GROUPS.items())
+CHECKS = tuple(
+    Check(name, group.promise, agrees(group.wanted), points=group.points, hint=group.hint)
+    for name, group in GROUPS.items()
+)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
-from dualpipe_ref.grading.checks import Answer, Check
+from dualpipe_ref.grading.checks import Answer, Check, Fault
+from dualpipe_ref.grading.counterexample import Counterexample
 from dualpipe_ref.grading.oplists import ask_rank, at, each, growing, incomplete, stuck
 from dualpipe_ref.schedule import OpKind
 from dualpipe_ref.schedule.occupancy import occupancy
@@ -21,11 +22,11 @@ SIZES = growing(
 COSTS = ((1, 1), (1, 2), (3, 1), (Fraction(7, 5), Fraction(22, 9)))
 
 
-def complete(name: str, kind: str) -> Callable[[Answer], str | None]:
+def complete(name: str, kind: str) -> Callable[[Answer], str | Fault | None]:
     """Each chunk's F and B once, F first; no other ops, since here a backward is one piece."""
     runs_everything_once = incomplete(name, kind, SIZES)
 
-    def find_fault(answer: Answer) -> str | None:
+    def find_fault(answer: Answer) -> str | Fault | None:
         for size in SIZES:
             for rank in range(size[0]):
                 for place, op in enumerate(ask_rank(answer, name, rank, size)):
@@ -36,54 +37,59 @@ def complete(name: str, kind: str) -> Callable[[Answer], str | None]:
     return find_fault
 
 
-def all_forwards_first(answer: Answer) -> str | None:
-    for size in SIZES:
-        for rank in range(size[0]):
-            ops = ask_rank(answer, "gpipe", rank, size)
+def all_forwards_first(answer: Answer) -> Fault | None:
+    for size, schedule in each(answer, "gpipe", "gpipe", SIZES):
+        for rank, ops in enumerate(schedule.ops):
             for place, (before, op) in enumerate(pairwise(ops), start=1):
                 if (before.kind, op.kind) == (OpKind.B, OpKind.F):
-                    return f"{at(size)}: rank {rank} runs {op} (op {place}) after {before}"
+                    what = f"rank {rank} runs {op} (op {place}) after {before}"
+                    case = Counterexample.at(schedule, [(rank, place)], what)
+                    return Fault(f"{at(size)}: {what}", case)
     return None
 
 
-def at_most_what_fits(answer: Answer) -> str | None:
+def at_most_what_fits(answer: Answer) -> Fault | None:
     """Rank r never holds more than P - r chunks between their forward and their backward."""
     for size, schedule in each(answer, "one_f_one_b", "1f1b", SIZES):
         for rank, ops in enumerate(schedule.ops):
             bound = size[0] - rank
             for place, (during, _) in enumerate(occupancy(ops)):
                 if during.activations > bound:
-                    return (
-                        f"{at(size)}: rank {rank} at {ops[place]} (op {place}) holds the activations"
+                    what = (
+                        f"rank {rank} at {ops[place]} (op {place}) holds the activations"
                         f" of {during.activations} micro-batches; the bound is P - r = {bound}"
                     )
+                    case = Counterexample.at(schedule, [(rank, place)], what)
+                    return Fault(f"{at(size)}: {what}", case)
     return None
 
 
-def closed_form(name: str, kind: str) -> Callable[[Answer], str | None]:
+def closed_form(name: str, kind: str) -> Callable[[Answer], Fault | None]:
     """The makespan is (m + P - 1)(F + B), which no order can undercut, for every cost."""
 
-    def find_fault(answer: Answer) -> str | None:
+    def find_fault(answer: Answer) -> Fault | None:
         for size, schedule in each(answer, name, kind, SIZES):
             ranks, microbatches = size
             for forward, backward in COSTS:
                 # B alone is run, so how it divides into I and W does not matter.
                 half = Fraction(backward) / 2
-                timeline = simulate(schedule, Costs(F=forward, I=half, W=half))
+                costs = Costs(F=forward, I=half, W=half)
+                timeline = simulate(schedule, costs)
                 best = (microbatches + ranks - 1) * (forward + backward)
                 if timeline.makespan != best:
-                    return (
+                    rank, place, wait = _longest_wait(timeline)
+                    reason = (
                         f"{at(size)}, F = {forward}, B = {backward}: the step ends at"
-                        f" {timeline.makespan}, not at (m + P - 1)(F + B) = {best};"
-                        f" {_longest_wait(timeline)}"
+                        f" {timeline.makespan}, not at (m + P - 1)(F + B) = {best}; {wait}"
                     )
+                    return Fault(reason, Counterexample.at(schedule, [(rank, place)], wait, costs))
         return None
 
     return find_fault
 
 
-def _longest_wait(timeline: Timeline) -> str:
-    """The op that its rank waits for longest, once it has begun, and the message that comes so late."""
+def _longest_wait(timeline: Timeline) -> tuple[int, int, str]:
+    """Rank and place of the op that is waited for longest once its rank has begun, and in words why."""
     schedule = timeline.schedule
     wait, rank, place = max(
         (start - end, rank, place)
@@ -93,7 +99,7 @@ def _longest_wait(timeline: Timeline) -> str:
     awaits = schedule.flat_ops[rank][place][3]
     what = f" for the {schedule.numbering.message(awaits[0])}" if awaits else ""
     op = schedule.ops[rank][place]
-    return f"the longest wait: rank {rank} before {op} (op {place}), {wait}{what}"
+    return rank, place, f"the longest wait: rank {rank} before {op} (op {place}), {wait}{what}"
 
 
 CHECKS = (
@@ -101,12 +107,16 @@ CHECKS = (
         "gpipe complete",
         "GPipe: every F and B runs once, F before its B",
         complete("gpipe", "gpipe"),
+        points=1,
+        hint="the same list on every rank: m forwards, m backwards, and nothing else",
     ),
     Check(
         "gpipe order",
         "GPipe: all forwards come before all backwards",
         all_forwards_first,
         needs=("gpipe complete",),
+        points=1,
+        hint="the last rank, too, waits with its first backward until its last forward",
     ),
     Check(
         "gpipe makespan",
@@ -114,28 +124,38 @@ CHECKS = (
         closed_form("gpipe", "gpipe"),
         # Where all forwards come first no ranks can wait in a ring, so that needs no check.
         needs=("gpipe complete", "gpipe order"),
+        points=1,
+        hint="both directions go through the micro-batches in the same order on every rank",
     ),
     Check(
         "complete",
         "1F1B: every F and B runs once, F before its B",
         complete("one_f_one_b", "1f1b"),
+        points=1,
+        hint="a warm-up may not be longer than the step: m can be less than P",
     ),
     Check(
         "deadlock",
         "1F1B: every rank reaches its end",
         stuck("one_f_one_b", "1f1b", SIZES),
         needs=("complete",),
+        points=2,
+        hint="follow the arrows: which of the two ranks should have run something else first?",
     ),
     Check(
         "memory",
         "1F1B: rank r holds at most P - r activations",
         at_most_what_fits,
         needs=("complete",),
+        points=2,
+        hint="the warm-up and the forward of the first turn are together P - r",
     ),
     Check(
         "makespan",
         "1F1B: (m + P - 1)(F + B) for several costs",
         closed_form("one_f_one_b", "1f1b"),
         needs=("complete", "deadlock"),
+        points=2,
+        hint="a rank must have forwards enough to stay busy until its first gradient comes back",
     ),
 )

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from dualpipe_ref.grading.answers import load_answer
+from dualpipe_ref.grading.answers import InProcessAnswer
 from dualpipe_ref.grading.checks import Fault, Status, all_pass, grade
 from dualpipe_ref.grading.exercises import all_exercises, find_exercise
+from dualpipe_ref.grading.judge import judge
 from dualpipe_ref.grading.oplists import ask, growing, to_op, to_plain
 from dualpipe_ref.grading.skeleton import skeleton_of
+from dualpipe_ref.grading.source import Source
 from dualpipe_ref.schedule import build
 from dualpipe_ref.simulate import Costs, simulate
 from exercises.ch02.checks import GROUPS, cases
@@ -20,27 +22,33 @@ from exercises.ch02.checks import SIZES as KINDS
 from exercises.ch03.checks import SIZES
 
 NONSENSE = {
-    "None": lambda *_: None,
-    "a number": lambda *_: 3,
-    "text": lambda *_: "F0 B0",
-    "no ops": lambda *_: [1, 2],
-    "short ops": lambda *_: [("F", 0)],
-    "unknown kind": lambda *_: [("X", 0, 0)],
-    "text for numbers": lambda *_: [("F", "0", "0")],
-    "no such slot": lambda *_: [("F", 7, 0)],
-    "negative": lambda *_: [("F", 0, -1)],
-    "empty": lambda *_: [],
-    "raises": lambda *_: 1 // 0,
-    "exits": lambda *_: exit(0),
-    "wrong signature": lambda one, two, three, four: [],
+    "None": "return None",
+    "a number": "return 3",
+    "text": "return 'F0 B0'",
+    "no ops": "return [1, 2]",
+    "short ops": "return [('F', 0)]",
+    "unknown kind": "return [('X', 0, 0)]",
+    "text for numbers": "return [('F', '0', '0')]",
+    "no such slot": "return [('F', 7, 0)]",
+    "negative": "return [('F', 0, -1)]",
+    "empty": "return []",
+    "raises": "return 1 // 0",
+    "exits": "exit(0)",
 }
 
 
+def with_body(functions, body, arguments="*_"):
+    return "".join(f"def {name}({arguments}):\n    {body}\n" for name in functions)
+
+
 @pytest.mark.parametrize("chapter", all_exercises(), ids=lambda chapter: chapter.name)
-@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+@pytest.mark.parametrize("nonsense", [*NONSENSE, "wrong signature"])
 def test_nonsense_becomes_a_reason(chapter, nonsense):
-    answer = SimpleNamespace(**dict.fromkeys(chapter.functions, nonsense))
-    outcomes = grade(chapter.checks, answer)
+    if nonsense == "wrong signature":
+        source = with_body(chapter.functions, "return []", "a, b, c, d, e, f, g")
+    else:
+        source = with_body(chapter.functions, NONSENSE[nonsense])
+    outcomes = judge(chapter, Source(source)).outcomes
     assert outcomes[0].status is Status.FAIL
     assert all(outcome.status is not Status.PASS for outcome in outcomes)
     assert all(outcome.reason and "\n" not in outcome.reason for outcome in outcomes)
@@ -48,7 +56,7 @@ def test_nonsense_becomes_a_reason(chapter, nonsense):
 
 @pytest.mark.parametrize("chapter", all_exercises(), ids=lambda chapter: chapter.name)
 def test_a_missing_function_is_named(chapter):
-    outcomes = grade(chapter.checks, SimpleNamespace())
+    outcomes = judge(chapter, Source("x = 1")).outcomes
     assert f"no function {chapter.functions[0]}" in outcomes[0].reason
 
 
@@ -134,7 +142,7 @@ def test_a_solution_with_bad_markers_has_no_skeleton(tmp_path, text, why):
 
 def test_every_case_belongs_to_one_check():
     for case in cases():
-        assert sum(wanted(case) for _, wanted in GROUPS.values()) == 1
+        assert sum(group.wanted(case) for group in GROUPS.values()) == 1
 
 
 @pytest.mark.parametrize(
@@ -148,7 +156,7 @@ def test_every_case_belongs_to_one_check():
     ],
 )
 def test_each_check_of_chapter_2_has_enough_cases_of_every_kind(name, word, least):
-    found = [case for case in cases() if GROUPS[name][1](case)]
+    found = [case for case in cases() if GROUPS[name].wanted(case)]
     assert {case.word for case in found} == {word}
     assert len(found) >= least
     assert {case.title.split(",")[0] for case in found} == set(KINDS)
@@ -162,7 +170,8 @@ def test_two_changes_meet_every_verdict():
 
 @pytest.mark.parametrize("size", [(2, 4), (4, 8), (8, 20), (16, 48)])
 def test_what_the_page_of_chapter_9_says_of_overlapping_the_first_pair(size):
-    answer = load_answer(find_exercise("ch09").folder / "wrong" / "middle_overlapped.py")
+    path = find_exercise("ch09").folder / "wrong" / "middle_overlapped.py"
+    answer = InProcessAnswer(path.read_text(encoding="utf-8"))
     overlapped, published = ask(answer, "dualpipe", "dualpipe", size), build("dualpipe", *size)
 
     def gain(pair: Fraction) -> Fraction:

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from exercises.check import main
 
 from dualpipe_ref.grading.exercises import all_exercises, find_exercise
-from exercises.check import main
 
 SOLUTION = find_exercise("ch03").folder / "solution.py"
 WRONG = find_exercise("ch03").folder / "wrong" / "warm_up_too_long.py"
