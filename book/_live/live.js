@@ -13,3 +13,13 @@ for (const [selector, name] of FOUND) {
     .then(({ mount }) => elements.forEach((element) => mount(element)))
     .catch((error) => console.error(`${name}: ${error.message}`));
 }
+
+// What scrolls sideways must be reachable without a mouse. Whether it scrolls depends on the window.
+const WIDE = "table, pre, .math";
+const reachable = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const scrolls = target.scrollWidth > target.clientWidth && getComputedStyle(target).overflowX !== "visible";
+    if (scrolls && target.tabIndex < 0) target.tabIndex = 0;
+  }
+});
+for (const element of document.querySelectorAll(`main :is(${WIDE})`)) reachable.observe(element);

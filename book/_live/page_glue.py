@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import linecache
 import traceback
 from typing import Any
 
@@ -41,6 +42,8 @@ def _check(exercise: str, source: str) -> dict[str, Any]:
 
 def _run(code: str) -> dict[str, Any]:
     """Run a cell in the page's own namespace; the value of a last expression is shown."""
+    lines = code.splitlines(keepends=True)
+    linecache.cache[CELL] = (len(code), None, lines, CELL)  # a traceback quotes its lines
     try:
         tree = ast.parse(code, CELL)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None

@@ -7,7 +7,7 @@ let left = 0;
 let current = 0;
 
 function print(text) {
-  if (left <= 0) return;
+  if (left < 0) return; // already said that there is more
   const shown = text.length > left ? `${text.slice(0, left)}\n… (more was printed than is shown)` : text;
   left -= text.length;
   postMessage({ id: current, kind: "print", text: `${shown}\n` });

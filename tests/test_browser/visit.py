@@ -42,7 +42,7 @@ class Site(NamedTuple):
                 for trouble in visit.troubles
                 if not any(word in trouble for word in allowed)
             ]
-            assert unexpected == []
+            assert not unexpected, unexpected
         finally:
             context.close()
 

@@ -1,0 +1,251 @@
+"""What is live on the pages answers without a kernel, as CPython does; what goes wrong is said."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+
+from dualpipe_ref.grading.exercises import all_exercises, find_exercise
+from dualpipe_ref.grading.skeleton import skeleton_of
+from dualpipe_ref.plot.live import answer
+from tests.test_project.files import ROOT
+
+from .visit import Site, Visit
+
+TEXTS = [*ROOT.glob("book/*.md"), *ROOT.glob("exercises/*/exercise.md")]
+
+
+def pages_with(words: str) -> list[str]:
+    """The pages whose text matches."""
+    names = (
+        str(path.relative_to(ROOT).with_suffix(""))
+        for path in TEXTS
+        if re.search(words, path.read_text(encoding="utf-8"))
+    )
+    return sorted(names)
+
+
+FIGURES = pages_with(r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)")
+CELLS = pages_with(r"tags: \[live")
+EXERCISES = [exercise.name for exercise in all_exercises()]
+CHANGES = {"timeline": {"microbatches": "16"}, "waiting": {"gpus": "1000"}}
+WORDS = {"timeline": ".summary", "waiting": ".sentence"}
+
+
+def told(view: str, data: dict[str, Any]) -> str:
+    """The line of a view that says what it shows."""
+    said: str = data["summary"] if view == "timeline" else data["sentence"]
+    return said
+
+
+def test_the_pages_have_something_live() -> None:
+    assert len(FIGURES) >= 5
+    assert len(CELLS) >= 4
+    assert {"book/index", "book/ch01_waiting"} <= set(FIGURES)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_live_figure_answers_as_cpython_does(site: Site, name: str) -> None:
+    with site.visit(name) as visit:
+        visit.settle()
+        figures = visit.page.locator(".dualpipe-live")
+        assert figures.count() > 0
+        for number, figure in enumerate(figures.all()):
+            before = json.loads(figure_data(site, name)[number])
+            view, change = before["view"], CHANGES[before["view"]]
+            wanted = told(view, answer(view, {**before["state"], **change}))
+            assert wanted != told(view, before["result"])
+            shown = figure.locator(WORDS[view])
+            assert shown.inner_text() == told(view, before["result"])
+            began = time.monotonic()
+            (label,) = (
+                control["label"] for control in before["controls"] if control["name"] in change
+            )
+            figure.get_by_label(label).fill(*change.values())
+            wait_for_text(visit, figure.locator(WORDS[view]), wanted)
+            started = "with Python to start" if number == 0 else "with Python running"
+            print(f"{name}: {time.monotonic() - began:.2f} s to the first live result, {started}")
+            assert figure.locator(".dualpipe-status").inner_text() == ""
+
+
+def figure_data(site: Site, name: str) -> list[str]:
+    """The JSON of the live figures of a page, as it was built."""
+    text = (site.folder / f"{name}.html").read_text(encoding="utf-8")
+    pattern = r'class="dualpipe-live"[^>]*>\s*<script type="application/json">(.*?)</script>'
+    return re.findall(pattern, text, re.DOTALL)
+
+
+def wait_for_text(visit: Visit, where: Any, wanted: str) -> None:
+    from playwright.sync_api import expect
+
+    expect(where).to_have_text(wanted, timeout=60_000)
+
+
+def test_what_has_no_answer_is_refused_with_the_nearest_that_has_one(site: Site) -> None:
+    with site.visit("book/ch09_dualpipe") as visit:
+        visit.settle()
+        figure = visit.page.locator(".dualpipe-live").first
+        figure.get_by_label("Micro-batches").fill("7")
+        status = figure.locator(".dualpipe-status")
+        status.get_by_role("button").wait_for()
+        assert "7" in status.inner_text()
+        assert "nearest legal" in status.inner_text()
+        status.get_by_role("button").click()
+        wait_for_text(visit, status, "")
+        assert figure.get_by_label("Micro-batches").input_value() != "7"
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_live_cell_gives_what_the_page_was_built_with(site: Site, name: str) -> None:
+    with site.visit(name) as visit:
+        visit.settle()
+        cells = visit.page.locator(".cell.tag_live")
+        assert cells.count() > 0
+        for cell in cells.all():
+            built = cell.locator(".cell_output").inner_text().strip()
+            cell.get_by_role("button", name="Run").click()
+            cell.get_by_role("button", name="Run").wait_for()
+            assert cell.locator(".dualpipe-error").count() == 0
+            if built:
+                assert cell.locator(".dualpipe-output").inner_text().strip() == built
+
+
+def edit(cell: Any, code: str) -> Any:
+    """Put this code into the cell and run it; its output, which may still be to come."""
+    if cell.get_by_role("button", name="Edit").is_visible():
+        cell.get_by_role("button", name="Edit").click()
+    cell.get_by_role("textbox").fill(code)
+    cell.get_by_role("button", name="Run").click()
+    return cell.locator(".dualpipe-output")
+
+
+def test_a_cell_is_changed_fails_is_stopped_and_reset(site: Site) -> None:
+    with site.visit("book/ch03_gpipe_1f1b") as visit:
+        visit.settle()
+        cell = visit.page.locator(".cell.tag_live").first
+        output = edit(cell, "x = 6\nprint('printed')\nx * 7")
+        wait_for_text(visit, output, "printed\n42")
+
+        wait_for_text(visit, edit(cell, "x + 1"), "7")  # names stay
+        output = edit(cell, "def f():\n    return 1 / 0\n\nf()")
+        output.locator(".dualpipe-error").wait_for()
+        for words in ("ZeroDivisionError: division by zero", "line 2, in f", "return 1 / 0"):
+            assert words in output.inner_text()
+        assert "page_glue" not in output.inner_text()
+
+        output = edit(cell, "x = (")
+        output.locator(".dualpipe-error").wait_for()
+        assert "SyntaxError" in output.inner_text()
+
+        output = edit(cell, "import sys\nsys.exit(3)")
+        output.locator(".dualpipe-error").wait_for()
+        assert "SystemExit: 3" in output.inner_text()
+
+        edit(cell, "while True:\n    pass")
+        visit.page.wait_for_timeout(300)
+        began = time.monotonic()
+        cell.get_by_role("button", name="Stop").click()
+        cell.locator(".dualpipe-error").wait_for()
+        print(f"Stop took {time.monotonic() - began:.2f} s")
+        assert "Stopped" in cell.locator(".dualpipe-output").inner_text()
+
+        output = edit(cell, "for _ in range(50000): print('x' * 100)\n'done'")
+        output.get_by_text("done").wait_for()
+        text = output.inner_text()
+        assert "more was printed than is shown" in text
+        assert len(text) < 110_000
+
+        cell.get_by_role("button", name="Reset").click()
+        assert cell.locator(".cell_output").is_visible()
+        assert cell.locator(".dualpipe-output").inner_text() == ""
+
+
+def test_a_timeline_as_a_result_is_drawn(site: Site) -> None:
+    with site.visit("book/ch03_gpipe_1f1b") as visit:
+        visit.settle()
+        cell = visit.page.locator(".cell.tag_live").first
+        output = edit(
+            cell, "from dualpipe_ref import build, simulate\nsimulate(build('1f1b', 2, 3))"
+        )
+        output.locator(".summary").wait_for()
+        assert "makespan 12" in output.locator(".summary").inner_text()
+
+
+def check(visit: Visit, source: str) -> Any:
+    """Hand in this answer; the place of the report."""
+    place = visit.page.locator(".dualpipe-answer")
+    place.get_by_role("textbox").fill(source)
+    place.get_by_role("button", name="Check").click()
+    return place.locator(".dualpipe-report")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_an_exercise_in_the_page_gets_the_marks_of_the_command_line(site: Site, name: str) -> None:
+    exercise = find_exercise(name)
+    with site.visit(f"exercises/{name}/exercise") as visit:
+        visit.settle()
+        field = visit.page.locator(".dualpipe-answer").get_by_role("textbox")
+        assert field.input_value() == skeleton_of(exercise.solution)
+        report = check(visit, exercise.solution.read_text(encoding="utf-8"))
+        wait_for_text(visit, report.locator(".dualpipe-points"), "10 of 10 points")
+        report = check(visit, skeleton_of(exercise.solution))
+        wait_for_text(visit, report.locator(".dualpipe-points"), "0 of 10 points")
+        assert visit.axe() == []
+
+
+def test_a_wrong_answer_is_shown_where_it_fails(site: Site) -> None:
+    wrong = find_exercise("ch03").folder / "wrong" / "warm_up_too_long.py"
+    with site.visit("exercises/ch03/exercise") as visit:
+        visit.settle()
+        report = check(visit, wrong.read_text(encoding="utf-8"))
+        wait_for_text(visit, report.locator(".dualpipe-points"), "8 of 10 points")
+        assert "rank 1 at F0.1 (op 1) holds" in report.locator(".dualpipe-reason").inner_text()
+        assert "rank 1 at F0.1" in report.locator(".title").inner_text()
+        assert "makespan 9" in report.locator(".summary").inner_text()
+        visit.page.set_viewport_size({"width": 375, "height": 800})
+        assert visit.overflow() == 0
+        assert visit.axe() == []
+
+
+def test_an_answer_that_loops_is_stopped_and_one_that_cannot_be_loaded_is_told(site: Site) -> None:
+    with site.visit("exercises/ch03/exercise") as visit:
+        visit.settle()
+        place = visit.page.locator(".dualpipe-answer")
+        check(visit, "def gpipe(rank, ranks, microbatches):\n    while True:\n        pass\n")
+        visit.page.wait_for_timeout(500)
+        place.get_by_role("button", name="Stop").click()
+        place.get_by_text("Stopped. Your text is still here.").wait_for()
+        for source, words in (
+            ("def gpipe(:", "line 1: invalid syntax"),
+            ("raise SystemExit(0)", "raised SystemExit"),
+        ):
+            report = check(visit, source)
+            wait_for_text(visit, report.locator(".dualpipe-points"), "0 of 10 points")
+            assert words in report.inner_text()
+
+
+def test_what_was_written_is_there_again(site: Site) -> None:
+    with site.visit("exercises/ch03/exercise") as visit:
+        visit.settle()
+        field = visit.page.locator(".dualpipe-answer").get_by_role("textbox")
+        field.fill("mine")
+        visit.page.reload()
+        assert field.input_value() == "mine"
+        visit.page.on("dialog", lambda dialog: dialog.accept())
+        visit.page.get_by_role("button", name="Reset").first.click()
+        assert field.input_value().startswith('"""GPipe and 1F1B')
+
+
+def test_a_python_that_cannot_be_loaded_is_told(site: Site) -> None:
+    """The planted fault: the archive is missing."""
+    with site.visit("book/ch03_gpipe_1f1b", allowed=("dualpipe_ref.zip", "404")) as visit:
+        visit.settle()
+        visit.page.route("**/dualpipe_ref.zip", lambda route: route.fulfill(status=404))
+        cell = visit.page.locator(".cell.tag_live").first
+        cell.get_by_role("button", name="Run").click()
+        cell.locator(".dualpipe-error").wait_for()
+        assert "Python did not start: dualpipe_ref.zip: 404" in cell.inner_text()
