@@ -1,0 +1,1 @@
+"""Exercise of chapter 1: the arithmetic of waiting."""
