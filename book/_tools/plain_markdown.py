@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from pathlib import Path
 
 
@@ -70,10 +71,16 @@ def _included(name: str, options: str, source: Path) -> str:
     """The function or class that a literalinclude names, as a fenced block."""
     wanted = dict(re.findall(r"^:([\w-]+): (.*)$", options, flags=re.MULTILINE))["pyobject"]
     text = (source.parent / name).read_text(encoding="utf-8")
-    nodes = [node for node in ast.parse(text).body if getattr(node, "name", None) == wanted]
+    nodes: list[ast.AST] = [ast.parse(text)]
+    for part in wanted.split("."):  # a method stands in its class
+        inner = [child for node in nodes for child in getattr(node, "body", ())]
+        nodes = [child for child in inner if getattr(child, "name", None) == part]
     if len(nodes) != 1:
         raise ValueError(
             f"{source.name} includes {wanted} of {name}, which defines it {len(nodes)} times"
         )
-    code = "\n".join(text.splitlines()[nodes[0].lineno - 1 : nodes[0].end_lineno])
+    found = nodes[0]
+    assert isinstance(found, ast.FunctionDef | ast.ClassDef)
+    first = min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)])
+    code = textwrap.dedent("\n".join(text.splitlines()[first - 1 : found.end_lineno]))
     return f"```python\n{code}\n```"
