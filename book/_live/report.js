@@ -2,6 +2,8 @@
 
 import { make } from "./dom.js";
 
+const LOOKS = { pass: "dualpipe-pass", FAIL: "dualpipe-fail" };
+
 export async function showReport(element, report) {
   const total = `${report.points} of ${report.max_points} points`;
   element.append(make("p", { className: "dualpipe-points", textContent: total }));
@@ -17,10 +19,10 @@ function table(checks) {
   const rows = checks.map(({ name, promise, status, points, max_points: most, reason, hint }) => {
     const asked = make("td", { textContent: promise });
     if (reason) asked.append(make("p", { className: "dualpipe-reason", textContent: reason }));
-    if (hint && status !== "pass") asked.append(make("p", { className: "dualpipe-hint", textContent: hint }));
+    if (hint && status !== "pass") asked.append(make("p", { className: "dualpipe-hint", textContent: `Hint: ${hint}` }));
     return make(
       "tr",
-      { className: status === "pass" ? "dualpipe-pass" : "dualpipe-fail" },
+      { className: LOOKS[status] ?? "dualpipe-open" },
       make("td", { textContent: status }),
       make("th", { textContent: name, scope: "row" }),
       asked,
