@@ -101,7 +101,8 @@ def as_html(found: Report) -> str:
         f"<p>Your code printed:</p><pre>{html.escape(found.printed)}</pre>" if found.printed else ""
     )
     head = "".join(
-        f'<th scope="col">{text}</th>' for text in ("", "check", "what it asks", "points")
+        f'<th scope="col" style="text-align:left">{text}</th>'
+        for text in ("", "check", "what it asks", "points")
     )
     return (
         f"<p><strong>{html.escape(found.title)}: {found.total}</strong></p>{notes}"

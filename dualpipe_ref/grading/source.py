@@ -137,7 +137,7 @@ def _sliced(
     parsed: Sequence[tuple[str, list[ast.stmt]]], names: list[str], notes: list[str]
 ) -> Source:
     """Only the lines of statements that are needed; the others are blank, so that lines keep their numbers."""
-    statements = [statement for _, body in parsed for statement in body]
+    statements = _newest([statement for _, body in parsed for statement in body])
     needed = _needed(statements, names)
     texts = []
     for cell, body in parsed:
@@ -152,6 +152,25 @@ def _sliced(
         notes.append(f"line numbers count over the {len(texts)} cells that the answer needs")
     text = "\n".join(texts)
     return Source(_with_future(text) if any(map(_is_future, statements)) else text, tuple(notes))
+
+
+def _newest(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Without functions and classes that were defined anew later, where nothing else binds their name."""
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    last: dict[str, ast.stmt] = {}
+    others: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, definitions):
+            last[statement.name] = statement
+        else:
+            others |= _binds(statement)
+    return [
+        statement
+        for statement in statements
+        if not isinstance(statement, definitions)
+        or statement.name in others
+        or last[statement.name] is statement
+    ]
 
 
 def _is_future(statement: ast.stmt) -> bool:

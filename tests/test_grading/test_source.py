@@ -69,6 +69,13 @@ def test_the_last_definition_counts():
     assert run(["def f():\n    return 1", "def f():\n    return 2", "y = 1"]).f() == 2
 
 
+def test_what_was_run_twice_counts_once():
+    cell = "def f():\n    return 1"
+    assert source_of([cell, cell.replace("1", "2"), cell], ["f"]).notes == ()
+    wrapped = "g = f\nf = lambda: g() + 1"
+    assert run([cell, wrapped, "def h(): pass"]).f() == 2
+
+
 def test_a_broken_cell_is_named_only_where_the_answer_would_be():
     good, broken = "def f():\n    return 1", "def f(:\n    return 2"
     assert run([broken, good]).f() == 1
