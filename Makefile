@@ -37,7 +37,7 @@ serve: $(SITE)/.built  ## read the book on this machine
 	@echo "The book: http://localhost:8000 (stop it with control-C)"
 	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory $(SITE) 2>/dev/null
 
-pdf: $(SITE)/.built $(VENV)/.browser  ## print the text to _build/dualpipe.pdf
+pdf: $(SITE)/.built $(VENV)/.browser  ## print the text as one PDF
 	$(BIN)/python book/_tools/pdf.py
 
 test: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests (under 15 minutes on 2 cores)

@@ -51,7 +51,7 @@ def main() -> int:
             first = len(writer.pages)
             for sheet in pages:
                 writer.add_page(sheet)
-            writer.add_outline_item(title, first)
+            writer.add_outline_item(title=title, page_number=first)
         browser.close()
     _write(writer)
     return 0
