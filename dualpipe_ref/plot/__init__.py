@@ -19,14 +19,14 @@ from dualpipe_ref.plot.viewer_data import viewer_data
 
 if TYPE_CHECKING:
     from dualpipe_ref.plot.comparison import draw_comparison
-    from dualpipe_ref.plot.live import calculator, explore
+    from dualpipe_ref.plot.live_figure import calculator, explore
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
 _LATE = {
-    "calculator": "dualpipe_ref.plot.live",
-    "explore": "dualpipe_ref.plot.live",
+    "calculator": "dualpipe_ref.plot.live_figure",
+    "explore": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
     "draw_memory": "dualpipe_ref.plot.memory",

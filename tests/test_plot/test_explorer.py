@@ -12,7 +12,8 @@ pytest.importorskip("ipywidgets")
 import ipywidgets
 
 from dualpipe_ref.plot.explorer import Explorer
-from dualpipe_ref.plot.live import answer, calculator, explore
+from dualpipe_ref.plot.live import answer
+from dualpipe_ref.plot.live_figure import calculator, explore
 from dualpipe_ref.plot.widget import LedgerView, TimelineViewer
 
 START = {"kind": "dualpipe", "ranks": 4, "microbatches": 8, "FB": 3}

@@ -15,15 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualpipe_ref import Costs, InputError, build, simulate
-from dualpipe_ref.plot.live import (
-    VIEWS,
-    answer,
-    calculator,
-    controls,
-    explore,
-    nearest,
-    script_json,
-)
+from dualpipe_ref.plot.live import VIEWS, answer, controls, nearest
+from dualpipe_ref.plot.live_figure import calculator, explore, script_json
 from dualpipe_ref.schedule import KINDS
 
 TEXTS = st.fractions(Fraction(1, 9), 9, max_denominator=9).map(str)

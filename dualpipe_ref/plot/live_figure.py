@@ -1,0 +1,94 @@
+"""Show a live view: as HTML in a page that is being built, as widgets in a notebook with a kernel."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dualpipe_ref.plot import timeline_view, waiting_view
+from dualpipe_ref.plot.live import State, answer, controls
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+PAGE = "DUALPIPE_REF_PAGE"  # set while the book's pages are built
+
+
+def explore(
+    kind: str = "dualpipe",
+    *,
+    ranks: int = 8,
+    microbatches: int = 20,
+    costs: Mapping[str, Any] | None = None,
+    choices: Sequence[str] | None = None,
+    height: int | None = None,
+    alt: str = "",
+) -> Any:
+    """The timeline of a schedule, with controls for its size and costs.
+
+    `costs` are those that are not 1, such as {"FB": "11/5"}, and "latency"; `choices` the kinds
+    that can be chosen (all by default); `height` that of all rows in pixels; `alt` says in words
+    what a page that runs no Python shows instead. Raises `InputError` where the first state has no
+    answer, and ImportError in a notebook without ipywidgets and anywidget.
+    """
+    state = {"kind": kind, "ranks": ranks, "microbatches": microbatches, **(costs or {})}
+    shown = {"choices": list(choices) if choices else None, "height": height}
+    state |= {name: value for name, value in shown.items() if value is not None}
+    if not os.environ.get(PAGE):
+        return _widgets("timeline", state)
+    from dualpipe_ref.plot.page import show
+    from dualpipe_ref.plot.timeline import draw_timeline
+
+    timeline, used = timeline_view.timeline_of(state)
+    title = timeline_view.title_of(state)
+    picture = show(
+        lambda theme: draw_timeline(timeline, theme=theme, title=title, costs=used),  # type: ignore[arg-type]
+        alt or f"Timeline of {title}: {answer('timeline', state)['summary']}.",
+    )
+    return _page_element("timeline", state, picture.data)
+
+
+def calculator(**state: Any) -> Any:
+    """How many devices' worth of time waiting takes, with controls; see `simulate.waiting`.
+
+    `state` are the values to start with: gpus, waiting, hidden, reserved_sms, sms.
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("waiting", state)
+    return _page_element("waiting", state, waiting_view.as_html(answer("waiting", state)))
+
+
+def _widgets(view: str, state: State) -> Any:
+    from dualpipe_ref.plot.explorer import Explorer
+
+    return Explorer(view, state).box
+
+
+def _page_element(view: str, state: State, fallback: str) -> HTML:
+    """What the page's script looks for; readers without it see `fallback`."""
+    from IPython.display import HTML
+
+    content = {
+        "view": view,
+        "state": dict(state),
+        "controls": controls(view, state),
+        "result": answer(view, state),
+    }
+    return HTML(
+        f'<div class="dualpipe-live" data-view="{html.escape(view)}">'
+        f'<script type="application/json">{script_json(content)}</script>'
+        f'<div class="dualpipe-fallback">{fallback}</div></div>'
+    )
+
+
+def script_json(content: Any) -> str:
+    r"""JSON that cannot end the <script> that it stands in.
+
+    >>> script_json({"title": "</script>"})
+    '{"title":"\\u003c/script>"}'
+    """
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
