@@ -49,7 +49,7 @@ def as_text(tiers: list[Tier]) -> str:
 def _browser() -> Tier:
     return Tier(
         "browser",
-        "read the book",
+        "read the book, move its figures, run its cells, be graded",
         True,
         "nothing is needed on this machine but a browser",
         "",
