@@ -20,7 +20,7 @@ from dualpipe_ref.grading.source import Source
 
 from .hostile import AT_LOAD, CALLED, MARK
 
-SHORT = Limits(call_seconds=0.7, total_seconds=5, memory_bytes=256 << 20)
+SHORT = Limits(call_seconds=2, total_seconds=10, memory_bytes=256 << 20)
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +91,8 @@ def test_printing_megabytes_keeps_the_beginning_and_the_value():
 
 def test_the_time_of_all_calls_together_is_limited():
     source = "def f():\n    while True: pass\n"
-    with Sandbox(source, limits=Limits(call_seconds=0.3, total_seconds=0.5)) as answer:
-        for told in ("within 0.3 s", "did not return within", "the 0.5 s of an answer are used up"):
+    with Sandbox(source, limits=Limits(call_seconds=1, total_seconds=1.8)) as answer:
+        for told in ("within 1 s", "did not return within", "the 1.8 s of an answer are used up"):
             with pytest.raises(Fault, match=told):
                 call(answer, "f")
 
@@ -139,7 +139,7 @@ def test_a_hostile_answer_that_loops_gets_a_report_in_time():
     with Sandbox(source, limits=SHORT) as answer:
         found = report(find_exercise("ch03"), answer)
     assert found.points == 0
-    assert "did not return within 0.7 s" in found.outcomes[0].reason
+    assert "did not return within 2 s" in found.outcomes[0].reason
     assert time.monotonic() - began < 20
 
 
