@@ -11,6 +11,7 @@ from dualpipe_ref.simulate.timeline import Timeline
 
 LEFT_OUT = "…"
 WIDTH = 96
+LONGEST = 10_000  # characters of a whole row
 
 
 def text_timeline(
@@ -57,7 +58,8 @@ def _scale(timeline: Timeline, marked: set[tuple[int, int]]) -> Fraction:
             if end > start:
                 needed = len(_label(op, (rank, index) in marked)) + 1
                 least = max(least, Fraction(needed) / Fraction(end - start))
-    return least
+    # Beside a very short op the others would be very long: then it is drawn wider than it is.
+    return min(least, LONGEST / Fraction(timeline.makespan)) if timeline.makespan else least
 
 
 def _row(timeline: Timeline, rank: int, marked: set[tuple[int, int]], scale: Fraction) -> str:
