@@ -18,6 +18,7 @@ from dualpipe_ref.grading.exercises import find_exercise
 from dualpipe_ref.grading.skeleton import skeleton_of
 from dualpipe_ref.schedule.errors import InputError
 
+MATHJAX = re.compile(r"\s*<script[^>]*(?:mathjax/|>window\.MathJax = )[^<]*</script>")
 # Faults of the theme and of what Jupyter Book adds to it, each with its repair.
 REPAIRS = tuple(
     (re.compile(fault, re.DOTALL), repair)
@@ -97,6 +98,8 @@ def mend(text: str) -> str:
     """
     for fault, repair in REPAIRS:
         text = fault.sub(repair, text)
+    if 'class="math' not in text:  # MathJax weighs 1.2 MB, and stands on every page with a figure
+        text = MATHJAX.sub("", text)
     return text
 
 

@@ -72,9 +72,30 @@ def _svg(figure: Figure, name: str) -> str:
         text,
         count=1,
     )
-    prefix = "d" + hashlib.sha256(name.encode()).hexdigest()[:8]
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
     # xlink is no longer needed, and a blank line would end the HTML block in some readers.
-    return re.sub(r"\n\s*", "\n", text.replace("xlink:href", "href"))
+    text = re.sub(r"\n\s*", "\n", text.replace("xlink:href", "href"))
+    return compact(text, "d" + hashlib.sha256(name.encode()).hexdigest()[:6])
+
+
+def compact(svg: str, prefix: str) -> str:
+    """The same picture in three quarters of the bytes, with names that no other picture of the page has.
+
+    Numbers keep five digits; names that nothing refers to go, the others become short; styles that
+    recur become classes.
+
+    >>> compact('<svg><g id="unused"/><path id="a" d="M 785.681641 4 L 0 0 z " style="fill: red"/><use href="#a"/></svg>', "p")
+    '<svg><style>.ps0{fill: red}</style><g/><path id="p0" d="M785.68 4L0 0z" class="ps0"/><use href="#p0"/></svg>'
+    """
+    svg = re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number[0]):.5g}", svg)
+    svg = re.sub(r'(?<=\sd=")[^"]*', lambda path: re.sub(r"\s*([A-Za-z])\s*", r"\1", path[0]), svg)
+    used = dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+    short = {name: f"{prefix}{number}" for number, name in enumerate(used)}
+    svg = re.sub(
+        r' id="([^"]*)"', lambda name: f' id="{short[name[1]]}"' if name[1] in short else "", svg
+    )
+    svg = re.sub(r'(href="|url\()#([^")]+)', lambda name: f"{name[1]}#{short[name[2]]}", svg)
+    styles = dict.fromkeys(re.findall(r' style="([^"]*)"', svg))
+    classes = {style: f"{prefix}s{number}" for number, style in enumerate(styles)}
+    svg = re.sub(r' style="([^"]*)"', lambda style: f' class="{classes[style[1]]}"', svg)
+    rules = "".join(f".{name}{{{style}}}" for style, name in classes.items())
+    return re.sub(r"(<svg[^>]*>)", rf"\1<style>{rules}</style>", svg, count=1)
