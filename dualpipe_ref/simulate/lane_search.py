@@ -22,6 +22,7 @@ from dualpipe_ref.simulate.lanes import (
 )
 
 MOST_LAYERS = 8  # the search takes seconds there, and minutes at twice as many
+NARROW = 300  # ways that the first look keeps at each step
 
 
 def lower_bound(layers: int, costs: LaneCosts) -> Number:
@@ -115,7 +116,7 @@ def best_order(layers: int, costs: LaneCosts) -> dict[Lane, list[Piece]]:
 
     >>> costs = LaneCosts(dispatch=2, combine=2, mlp=3)
     >>> run_pair(best_order(2, costs), costs).length, run_pair(published_order(2), costs).length, lower_bound(2, costs)
-    (25, 26, 24)
+    (25, 26, 25)
     """
     require_int("layers", layers, 1)
     if layers > MOST_LAYERS:
@@ -124,22 +125,24 @@ def best_order(layers: int, costs: LaneCosts) -> dict[Lane, list[Piece]]:
             f"layers = {layers}",
             f"layers = {MOST_LAYERS}",
         )
-    published = published_order(layers)
-    length, bound = run_pair(published, costs).length, lower_bound(layers, costs)
-    if length == bound:
-        return published
-    found = _search(layers, costs, length)
-    return _order_of(found) if found else published
+    best, bound = published_order(layers), lower_bound(layers, costs)
+    # A narrow look first: the shorter the order to beat, the less there is to look at.
+    for width in (NARROW, None):
+        length = run_pair(best, costs).length
+        if length == bound:
+            break
+        if found := _search(layers, costs, length, width):
+            best = _order_of(found)
+    return best
 
 
-def _search(layers: int, costs: LaneCosts, shorter_than: Number) -> _Node | None:
-    """The last node of a shortest order, if one is shorter than that."""
+def _search(layers: int, costs: LaneCosts, shorter_than: Number, width: int | None) -> _Node | None:
+    """The last node of a shortest order, if one is shorter than that; among at most `width` ways a step."""
     chains = forward_chain(layers), backward_chain(layers)
-    tails = _tails(layers, costs)
+    bound = _Bound(chains, _tails(layers, costs), costs)
     left = _Left(layers, costs)
-    level: dict[_State, list[_Node]] = {
-        _State(0, 0, 0, 0): [_Node(_Moment(0, 0, 0, 0), None, None)]
-    }
+    start = _Node(_Moment(0, 0, 0, 0), None, None)
+    level: dict[_State, list[_Node]] = {_State(0, 0, 0, 0): [start]}
     for _ in range(10 * layers):
         following: dict[_State, list[_Node]] = {}
         for state, nodes in level.items():
@@ -147,9 +150,9 @@ def _search(layers: int, costs: LaneCosts, shorter_than: Number) -> _Node | None
                 rest = left.of(after)
                 for node in nodes:
                     moment = _placed(node.moment, piece, costs.of(piece))
-                    if _at_least(moment, rest, after, chains, tails, costs) < shorter_than:
+                    if bound(moment, rest, after) < shorter_than:
                         _keep(following.setdefault(after, []), _Node(moment, piece, node))
-        level = following
+        level = following if width is None else _narrowed(following, width, left, bound)
     ends = [node for nodes in level.values() for node in nodes]
     return min(ends, key=lambda node: max(node.moment), default=None)
 
@@ -218,20 +221,41 @@ def _sums(chain: list[Piece], costs: LaneCosts) -> list[tuple[Number, Number]]:
     return sums[::-1]
 
 
-def _at_least(
-    moment: _Moment,
-    rest: tuple[Number, Number],
-    state: _State,
-    chains: tuple[list[Piece], list[Piece]],
-    tails: dict[Piece, Number],
-    costs: LaneCosts,
-) -> Number:
-    """How long the order becomes at least."""
-    bound = max(moment.compute + rest[0], moment.network + rest[1], moment.forward, moment.backward)
-    for chain, done, ready in zip(chains, state[:2], moment[2:], strict=True):
-        if done < len(chain):
-            bound = max(bound, ready + costs.of(chain[done]) + tails[chain[done]])
-    return bound
+class _Bound:
+    """How long an order becomes at least."""
+
+    def __init__(
+        self,
+        chains: tuple[list[Piece], list[Piece]],
+        tails: dict[Piece, Number],
+        costs: LaneCosts,
+    ) -> None:
+        # For each place of a chain, what follows from there on; nothing at its end.
+        self._rest = [[*(costs.of(piece) + tails[piece] for piece in chain), 0] for chain in chains]
+
+    def __call__(self, moment: _Moment, rest: tuple[Number, Number], state: _State) -> Number:
+        return max(
+            moment.compute + rest[0],
+            moment.network + rest[1],
+            moment.forward + self._rest[0][state.forward],
+            moment.backward + self._rest[1][state.backward],
+        )
+
+
+def _narrowed(
+    level: dict[_State, list[_Node]], width: int, left: _Left, bound: _Bound
+) -> dict[_State, list[_Node]]:
+    """The most promising of all nodes."""
+    ranked = sorted(
+        (bound(node.moment, left.of(state), state), number, state, node)
+        for number, (state, node) in enumerate(
+            (state, node) for state, nodes in level.items() for node in nodes
+        )
+    )
+    kept: dict[_State, list[_Node]] = {}
+    for _, _, state, node in ranked[:width]:
+        kept.setdefault(state, []).append(node)
+    return kept
 
 
 def _keep(nodes: list[_Node], new: _Node) -> None:

@@ -163,7 +163,7 @@ def run_pair(order: Order, costs: LaneCosts) -> PairRun:
 
     >>> run = run_pair(published_order(4), LaneCosts())
     >>> run.length, run.busy(Lane.COMPUTE), run.busy(Lane.NETWORK)
-    (25, 24, 16)
+    (24, 24, 16)
     """
     wanted = _check_complete(order)
     spans: dict[Piece, tuple[Number, Number]] = {}
