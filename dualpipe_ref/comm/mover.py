@@ -1,0 +1,57 @@
+"""Who moves the rows: the one thing in which the versions of the all-to-all differ for `Buffer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Pending(Protocol):
+    """Rows that are on their way."""
+
+    def wait(self) -> Tensor:
+        """All rows that came, ordered by the rank that sent them."""
+        ...
+
+
+class Mover(Protocol):
+    """Sends rows between `ranks` ranks, of which this process is number `rank`."""
+
+    rank: int
+    ranks: int
+
+    def exchange_counts(self, counts: Tensor) -> Tensor:
+        """[R] int64 of rows for each rank in, [R] of rows from each rank out."""
+        ...
+
+    def exchange(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Pending:
+        """Start sending `rows` [sum of sent, ...], ordered by their destination. All ranks call this alike."""
+        ...
+
+
+class Alone:
+    """One rank that keeps everything.
+
+    >>> import torch
+    >>> Alone().exchange(torch.ones(2, 3), [2], [2]).wait().shape
+    torch.Size([2, 3])
+    """
+
+    rank = 0
+    ranks = 1
+
+    def exchange_counts(self, counts: Tensor) -> Tensor:
+        return counts.clone()
+
+    def exchange(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Pending:
+        return _Here(rows.clone())
+
+
+class _Here:
+    def __init__(self, rows: Tensor) -> None:
+        self._rows = rows
+
+    def wait(self) -> Tensor:
+        return self._rows
