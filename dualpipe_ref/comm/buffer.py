@@ -172,7 +172,7 @@ def _added(rows: Tensor, handle: Handle) -> Tensor:
     return total.to(rows.dtype)
 
 
-class _Dispatched(Function):  # type: ignore[misc]
+class _Dispatched(Function):
     """The received rows of tokens and weights. Backward, gradients are combined: the sum over a token's copies.
 
     Both in one, so that all ranks send the gradients in one order, whether or not they use both.
@@ -191,7 +191,7 @@ class _Dispatched(Function):  # type: ignore[misc]
         return started[0].wait(), started[1].wait()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, tokens: Tensor, weights: Tensor) -> tuple[Tensor | None, ...]:
         moving = [
             ctx.mover.exchange(one, ctx.handle.received, ctx.handle.sent)
@@ -201,7 +201,7 @@ class _Dispatched(Function):  # type: ignore[misc]
         return sums[0], sums[1], None, None, None
 
 
-class _Combined(Function):  # type: ignore[misc]
+class _Combined(Function):
     """The sums. Backward, gradients are dispatched: each copy gets its token's."""
 
     @staticmethod
@@ -210,7 +210,7 @@ class _Combined(Function):  # type: ignore[misc]
         return _added(moving.wait(), handle)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         rows = gradient[ctx.handle.rows]
         return (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,54 +12,24 @@ from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.mover import Alone
 from dualpipe_ref.comm.routing import Routing
 from dualpipe_ref.comm.topology import Topology
-from tests.test_project.files import ROOT
+from tests.ranks import run_ranks
 
 from .worker import CASES
 
-
-def run_ranks(
-    nodes: int, gpus: int, store: Path, *fault: str
-) -> list[subprocess.CompletedProcess[str]]:
-    """One process a rank; all end, whatever happens to one."""
-    commands = [
-        [
-            sys.executable,
-            "-m",
-            "tests.test_comm.worker",
-            str(rank),
-            str(nodes),
-            str(gpus),
-            str(store),
-            *fault,
-        ]
-        for rank in range(nodes * gpus)
-    ]
-    started = [
-        subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for command in commands
-    ]
-    ended = []
-    for one in started:
-        try:
-            out, err = one.communicate(timeout=120)
-        finally:
-            one.kill()
-        ended.append(subprocess.CompletedProcess(one.args, one.returncode, out, err))
-    return ended
+WORKER = "tests.test_comm.worker"
 
 
 @pytest.mark.parametrize(("nodes", "gpus"), [(1, 2), (2, 2), (3, 1)])
 def test_processes_give_what_the_oracle_gives(nodes: int, gpus: int, tmp_path: Path) -> None:
-    for rank, ended in enumerate(run_ranks(nodes, gpus, tmp_path / "store")):
+    arguments = (nodes, gpus, tmp_path / "store")
+    for rank, ended in enumerate(run_ranks(WORKER, nodes * gpus, *arguments)):
         assert ended.returncode == 0, f"rank {rank}: {ended.stderr[-2000:]}"
         assert f"{CASES} cases agree" in ended.stdout
 
 
 def test_a_row_that_is_wrong_is_seen(tmp_path: Path) -> None:
     """The planted fault."""
-    ended = run_ranks(1, 2, tmp_path / "store", "lost row")
+    ended = run_ranks(WORKER, 2, 1, 2, tmp_path / "store", "lost row")
     assert any("tokens differ" in one.stderr or "sums differ" in one.stderr for one in ended)
 
 
