@@ -7,7 +7,7 @@ import sys
 
 from tests.test_project.files import ROOT
 
-SECONDS = 120
+SECONDS = 240
 
 
 def run_ranks(

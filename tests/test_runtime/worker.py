@@ -1,6 +1,9 @@
-"""One rank that runs many schedules and compares losses and gradients with the unparallel run, bit for bit.
+"""One process that runs many schedules and compares losses and gradients with the unparallel run.
 
-Usage: python -m tests.test_runtime.worker RANK RANKS STORE [FAULT]
+Bit for bit where each process has all experts; where two share them, a token's experts are added up in another order,
+and in float64 the difference stays below a few times its rounding.
+
+Usage: python -m tests.test_runtime.worker PROCESS RANKS EXPERT_RANKS STORE [FAULT]
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ import torch.distributed
 from torch import Tensor
 
 from dualpipe_ref.comm.buffer import Buffer
-from dualpipe_ref.comm.mover import Alone
+from dualpipe_ref.comm.collective import Collective
+from dualpipe_ref.comm.mover import Alone, Mover
 from dualpipe_ref.comm.topology import Topology
-from dualpipe_ref.model import ModelConfig, Stage
-from dualpipe_ref.runtime.executor import Executor
+from dualpipe_ref.model import ModelConfig, Stage, layers_of_stages
+from dualpipe_ref.runtime.executor import Executor, Feed
+from dualpipe_ref.runtime.grid import Grid, make_grid, sum_shared
 from dualpipe_ref.runtime.point_to_point import PointToPoint
 from dualpipe_ref.runtime.replicas import sum_replicas
 from dualpipe_ref.schedule import KINDS, Message, Schedule, build
@@ -36,15 +41,17 @@ SIZES = ModelConfig(
 SEQUENCES, TOKENS = 1, 6
 
 
-def stage_of(number: int, stages: int) -> Stage:
-    return Stage(SIZES, number, stages, Buffer(Topology(1, 1), SIZES.experts, Alone()))
+CLOSE = 1e-12
 
 
-def feeds(
-    schedule: Schedule,
-) -> tuple[dict[tuple[int, int], Tensor], dict[tuple[int, int], Tensor]]:
-    """The same tokens on every rank: inputs and targets of each direction's micro-batches."""
-    generator = torch.Generator().manual_seed(schedule.microbatches)
+def stage_of(number: int, stages: int, mover: Mover) -> Stage:
+    buffer = Buffer(Topology(1, mover.ranks), SIZES.experts, mover)
+    return Stage(SIZES, number, stages, buffer).double()
+
+
+def feeds(schedule: Schedule, expert_rank: int) -> tuple[Feed, Feed]:
+    """Inputs and targets of each direction's micro-batches; every process can make those of all others."""
+    generator = torch.Generator().manual_seed(100 * schedule.microbatches + expert_rank)
     inputs, targets = {}, {}
     for direction in range(schedule.placement.directions):
         for microbatch in range(schedule.microbatches_per_direction):
@@ -54,17 +61,20 @@ def feeds(
     return inputs, targets
 
 
-def unparallel(schedule: Schedule) -> tuple[dict[tuple[int, int], Tensor], dict[str, Tensor]]:
-    """Losses and gradients of the whole model in one process, micro-batch after micro-batch."""
-    inputs, targets = feeds(schedule)
-    losses: dict[tuple[int, int], Tensor] = {}
+def unparallel(
+    schedule: Schedule, expert_ranks: int
+) -> tuple[list[dict[tuple[int, int], Tensor]], dict[str, Tensor]]:
+    """Losses, by expert rank, and gradients of the whole model in one process, micro-batch after micro-batch."""
+    losses: list[dict[tuple[int, int], Tensor]] = [{} for _ in range(expert_ranks)]
     sums: list[dict[str, Tensor]] = []
     for direction in range(schedule.placement.directions):
-        model = stage_of(0, 1)
-        for microbatch in range(schedule.microbatches_per_direction):
-            loss = model(inputs[direction, microbatch], targets[direction, microbatch])
-            loss.backward(torch.full_like(loss, 1 / schedule.microbatches))
-            losses[direction, microbatch] = loss.detach()
+        model = stage_of(0, 1, Alone())
+        for expert_rank in range(expert_ranks):
+            inputs, targets = feeds(schedule, expert_rank)
+            for microbatch in range(schedule.microbatches_per_direction):
+                loss = model(inputs[direction, microbatch], targets[direction, microbatch])
+                loss.backward(torch.full_like(loss, 1 / schedule.microbatches))
+                losses[expert_rank][direction, microbatch] = loss.detach()
         sums.append(
             {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
         )
@@ -72,6 +82,10 @@ def unparallel(schedule: Schedule) -> tuple[dict[tuple[int, int], Tensor], dict[
     for more in sums[1:]:
         whole = {name: whole[name] + more[name] for name in whole}
     return losses, whole
+
+
+def agree(got: Tensor, wanted: Tensor, is_exact: bool) -> bool:
+    return torch.equal(got, wanted) if is_exact else torch.allclose(got, wanted, CLOSE, CLOSE)
 
 
 class Faulty(PointToPoint):
@@ -89,45 +103,62 @@ class Faulty(PointToPoint):
         super().run(messages, forged, take)
 
 
-def check(kind: str, rank: int, ranks: int, fault: str) -> None:
+def name_in_whole(name: str, first: int, held: int) -> str:
+    """The name that a stage's parameter has in the whole model; `held` is the first expert here."""
+    if name.startswith("layers."):
+        _, layer, rest = name.split(".", 2)
+        name = f"layers.{first + int(layer)}.{rest}"
+    before, mark, after = name.partition(".held.")
+    if mark:
+        number, rest = after.split(".", 1)
+        name = f"{before}{mark}{held + int(number)}.{rest}"
+    return name
+
+
+def check(kind: str, grid: Grid, ranks: int, expert_ranks: int, fault: str) -> None:
     schedule = build(kind, ranks, 2 * ranks)
-    placement = schedule.placement
-    losses, wanted = unparallel(schedule)
-    stages = [stage_of(stage, placement.stages) for _, stage in placement.homes[rank]]
+    placement, rank = schedule.placement, grid.pipeline_rank
+    losses, wanted = unparallel(schedule, expert_ranks)
+    mover: Mover = Alone() if expert_ranks == 1 else Collective(grid.experts)
+    stages = [stage_of(stage, placement.stages, mover) for _, stage in placement.homes[rank]]
     shape = (SEQUENCES, TOKENS, SIZES.hidden)
-    wires = (Faulty if fault == "message" else PointToPoint)(shape, torch.float32)
-    got = Executor(schedule, rank, stages, wires).step(*feeds(schedule))
+    wires = (Faulty if fault == "message" else PointToPoint)(shape, torch.float64, grid.pipeline)
+    got = Executor(schedule, rank, stages, wires).step(*feeds(schedule, grid.expert_rank))
+    is_exact = expert_ranks == 1
     for key, loss in got.items():
-        assert torch.equal(loss, losses[key]), f"{kind}, rank {rank}: loss of {key} differs"
+        right = losses[grid.expert_rank][key]
+        assert agree(loss, right, is_exact), f"{kind}, rank {rank}: loss of {key} differs"
     if fault != "replicas":
-        sum_replicas(schedule, rank, stages)
-    least, more = divmod(SIZES.layers, placement.stages)
+        sum_replicas(schedule, rank, stages, grid.pipeline)
+    if fault != "shared":
+        sum_shared(stages, grid)
+    held = grid.expert_rank * (SIZES.experts // expert_ranks)
+    cut = layers_of_stages(SIZES.layers, placement.stages)
     for stage, (_, number) in zip(stages, placement.homes[rank], strict=True):
-        first = number * least + min(number, more)
         for name, parameter in stage.named_parameters():
-            if name.startswith("layers."):
-                _, layer, rest = name.split(".", 2)
-                name = f"layers.{first + int(layer)}.{rest}"
-            if name not in wanted:
+            whole = name_in_whole(name, cut[number][0], held)
+            if whole not in wanted:
                 assert parameter.grad is None or not parameter.grad.any()
                 continue
-            assert parameter.grad is not None, f"{kind}, rank {rank}: {name} has no gradient"
-            assert torch.equal(parameter.grad, wanted[name]), f"{kind}, rank {rank}: {name} differs"
+            assert parameter.grad is not None, f"{kind}, rank {rank}: {whole} has no gradient"
+            right = wanted[whole]
+            assert agree(parameter.grad, right, is_exact), f"{kind}, rank {rank}: {whole} differs"
 
 
 def main() -> None:
-    rank, ranks = map(int, sys.argv[1:3])
-    fault = sys.argv[4] if len(sys.argv) > 4 else ""
+    process, ranks, expert_ranks = map(int, sys.argv[1:4])
+    fault = sys.argv[5] if len(sys.argv) > 5 else ""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo",
-        init_method=f"file://{sys.argv[3]}",
-        rank=rank,
-        world_size=ranks,
+        init_method=f"file://{sys.argv[4]}",
+        rank=process,
+        world_size=ranks * expert_ranks,
         timeout=timedelta(seconds=60),
     )
+    grid = make_grid(ranks, expert_ranks)
     for kind in KINDS:
-        check(kind, rank, ranks, fault)
+        check(kind, grid, ranks, expert_ranks, fault)
         torch.distributed.barrier()
         print(kind, "agrees")
     torch.distributed.destroy_process_group()
