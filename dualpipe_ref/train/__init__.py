@@ -1,0 +1,1 @@
+"""Training: text, settings, processes, metrics. The parts import torch only where they compute."""

@@ -1,0 +1,1 @@
+"""Tests of training: text, settings, processes, metrics."""
