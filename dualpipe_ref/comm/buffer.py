@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -93,22 +93,33 @@ class Buffer:
         Gradients flow back to `tokens` and to `routing.weights`. Raises `InputError` where they do not fit.
         """
         _check(tokens, routing)
-        handle = handle or self._handle(routing)
-        rows = handle.rows
-        places = torch.cat((routing.experts[rows], rows.unsqueeze(1)), dim=1)
-        moving = self.mover.exchange(places, handle.sent, handle.received)
         values = (tokens, routing.weights)
-        started = [
-            self.mover.exchange(one.detach()[rows], handle.sent, handle.received) for one in values
-        ]
+
+        def begin() -> tuple[Handle, Pending, list[Pending]]:
+            known = handle or self._handle(routing)
+            rows = known.rows
+            places = torch.cat((routing.experts[rows], rows.unsqueeze(1)), dim=1)
+            moving = [
+                self.mover.exchange(one, known.sent, known.received)
+                for one in (places, *(value.detach()[rows] for value in values))
+            ]
+            return known, moving[0], moving[1:]
+
+        begun = self.mover.soon(begin)
 
         def finish() -> tuple[Received, Handle]:
-            rows_of_tokens, rows_of_weights = _Dispatched.apply(
-                *values, started, self.mover, handle
-            )
-            return self._received(moving, rows_of_tokens, rows_of_weights, handle), handle
+            known, places, rows = begun()
+            rows_of_tokens, rows_of_weights = _Dispatched.apply(*values, rows, self, known)
+            return self._received(places, rows_of_tokens, rows_of_weights, known), known
 
         return Started(finish)
+
+    def start_dispatch_back(
+        self, tokens: Tensor, weights: Tensor, handle: Handle
+    ) -> Started[tuple[Tensor, Tensor]]:
+        """Begin the backward of a dispatch: gradients [M, H] and [M, K] become those of the sent tokens and weights."""
+        sums = self._start_sums((tokens, weights), handle)
+        return Started(lambda: (sums[0].wait(), sums[1].wait()))
 
     def combine(self, outputs: Tensor, handle: Handle) -> Tensor:
         """Bring outputs [M, H] back to the ranks of their tokens and add them up there: [T, H]."""
@@ -122,8 +133,25 @@ class Buffer:
                 f"{len(outputs)}",
                 str(sum(handle.received)),
             )
-        moving = self.mover.exchange(outputs.detach(), handle.received, handle.sent)
-        return Started(lambda: _Combined.apply(outputs, moving, self.mover, handle))
+        (sums,) = self._start_sums((outputs.detach(),), handle)
+        return Started(lambda: _Combined.apply(outputs, sums, self, handle))
+
+    def start_combine_back(self, gradient: Tensor, handle: Handle) -> Started[Tensor]:
+        """Begin the backward of a combine: the gradient [T, H] of each sum goes to all outputs in it, [M, H]."""
+        begun = self.mover.soon(
+            lambda: self.mover.exchange(gradient[handle.rows], handle.sent, handle.received)
+        )
+        return Started(lambda: begun().wait())
+
+    def _start_sums(self, values: Sequence[Tensor], handle: Handle) -> list[Started[Tensor]]:
+        """Rows on their way back to where they came from, there to be added up."""
+        begun = self.mover.soon(
+            lambda: [self.mover.exchange(one, handle.received, handle.sent) for one in values]
+        )
+        return [
+            Started(lambda place=place: _added(begun()[place].wait(), handle))  # type: ignore[misc]
+            for place in range(len(values))
+        ]
 
     def _handle(self, routing: Routing) -> Handle:
         layout = layout_of(routing.experts, self.topology, self.experts)
@@ -183,39 +211,30 @@ class _Dispatched(Function):
         ctx: Any,
         tokens: Tensor,
         weights: Tensor,
-        started: list[Pending],
-        mover: Mover,
+        moving: list[Pending],
+        buffer: Buffer,
         handle: Handle,
     ) -> tuple[Tensor, Tensor]:
-        ctx.mover, ctx.handle = mover, handle
-        return started[0].wait(), started[1].wait()
+        ctx.buffer, ctx.handle = buffer, handle
+        return moving[0].wait(), moving[1].wait()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, tokens: Tensor, weights: Tensor) -> tuple[Tensor | None, ...]:
-        moving = [
-            ctx.mover.exchange(one, ctx.handle.received, ctx.handle.sent)
-            for one in (tokens, weights)
-        ]
-        sums = [_added(one.wait(), ctx.handle) for one in moving]
-        return sums[0], sums[1], None, None, None
+        return *ctx.buffer.start_dispatch_back(tokens, weights, ctx.handle).wait(), None, None, None
 
 
 class _Combined(Function):
     """The sums. Backward, gradients are dispatched: each copy gets its token's."""
 
     @staticmethod
-    def forward(ctx: Any, outputs: Tensor, moving: Pending, mover: Mover, handle: Handle) -> Tensor:
-        ctx.mover, ctx.handle = mover, handle
-        return _added(moving.wait(), handle)
+    def forward(
+        ctx: Any, outputs: Tensor, sums: Started[Tensor], buffer: Buffer, handle: Handle
+    ) -> Tensor:
+        ctx.buffer, ctx.handle = buffer, handle
+        return sums.wait()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        rows = gradient[ctx.handle.rows]
-        return (
-            ctx.mover.exchange(rows, ctx.handle.sent, ctx.handle.received).wait(),
-            None,
-            None,
-            None,
-        )
+        return ctx.buffer.start_combine_back(gradient, ctx.handle).wait(), None, None, None

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from math import prod
 
 import torch
 import torch.distributed
 from torch import Tensor
 
-from dualpipe_ref.comm.mover import Pending
+from dualpipe_ref.comm.mover import Pending, Result, now
 
 
 class Collective:
-    """The ranks of a process group, in its order. Made after `torch.distributed.init_process_group`."""
+    """The ranks of a process group, in its order. Made after `torch.distributed.init_process_group`.
 
-    def __init__(self, group: torch.distributed.ProcessGroup | None = None) -> None:
+    In the `background`, one thread of this process talks to the network and another computes. All that goes over one
+    group must go through one Collective then: ranks agree on the order of collectives because one thread issues them.
+    """
+
+    def __init__(
+        self, group: torch.distributed.ProcessGroup | None = None, *, background: bool = False
+    ) -> None:
         self.group = group
+        self._thread = ThreadPoolExecutor(1, "all-to-all") if background else None
         self.rank = torch.distributed.get_rank(group)
         self.ranks = torch.distributed.get_world_size(group)
+
+    def soon(self, begin: Callable[[], Result]) -> Callable[[], Result]:
+        return self._thread.submit(begin).result if self._thread else now(begin)
 
     def exchange_counts(self, counts: Tensor) -> Tensor:
         got = torch.empty_like(counts)

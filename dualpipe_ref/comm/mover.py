@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from torch import Tensor
+
+Result = TypeVar("Result")
 
 
 class Pending(Protocol):
@@ -22,6 +24,13 @@ class Mover(Protocol):
     rank: int
     ranks: int
 
+    def soon(self, begin: Callable[[], Result]) -> Callable[[], Result]:
+        """Do this, now or beside the caller's computation, in the order of the calls; what comes back waits for its result.
+
+        A dispatch begins by exchanging counts, and the caller need not stand still for that.
+        """
+        ...
+
     def exchange_counts(self, counts: Tensor) -> Tensor:
         """[R] int64 of rows for each rank in, [R] of rows from each rank out."""
         ...
@@ -29,6 +38,16 @@ class Mover(Protocol):
     def exchange(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Pending:
         """Start sending `rows` [sum of sent, ...], ordered by their destination. All ranks call this alike."""
         ...
+
+
+def now(begin: Callable[[], Result]) -> Callable[[], Result]:
+    """Do it at once.
+
+    >>> now(lambda: 3)()
+    3
+    """
+    result = begin()
+    return lambda: result
 
 
 class Alone:
@@ -41,6 +60,9 @@ class Alone:
 
     rank = 0
     ranks = 1
+
+    def soon(self, begin: Callable[[], Result]) -> Callable[[], Result]:
+        return now(begin)
 
     def exchange_counts(self, counts: Tensor) -> Tensor:
         return counts.clone()

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.routing import Routing, route, updated_bias
 from dualpipe_ref.model.attention import Projection
 from dualpipe_ref.model.config import ModelConfig
@@ -77,11 +76,11 @@ class Experts(nn.Module):
             for number in range(first, first + count)
         )
 
-    def forward(self, received: Received) -> Tensor:
-        """[M, H] weighted outputs, each the sum over the token's experts here, in the order of the experts."""
-        total = torch.zeros_like(received.tokens)
+    def forward(self, tokens: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
+        """What came, as in `comm.reference.Received`, to [M, H]: weighted outputs, each the sum over the token's experts here, in their order."""
+        total = torch.zeros_like(tokens)
         for number, expert in enumerate(self.held):
-            row, place = (received.experts == number).nonzero(as_tuple=True)
-            made = expert(received.tokens[row]) * received.weights[row, place].unsqueeze(1)
+            row, place = (experts == number).nonzero(as_tuple=True)
+            made = expert(tokens[row]) * weights[row, place].unsqueeze(1)
             total = total.index_add(0, row, made)
         return total

@@ -6,24 +6,69 @@ other two are on the network. The shared expert and the router stand where their
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from dualpipe_ref.comm.buffer import Buffer, Handle, Started
-from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.routing import Routing
 from dualpipe_ref.model.attention import Norm, attention_of
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.experts import Experts, GatedMLP, Router
+from dualpipe_ref.model.parts import Gradients, LayerParts, Values, run_part
 
 
-class Attended(NamedTuple):
-    """After attention: `residual` [B, S, H], and what the experts are to see: `tokens` [T, H] with their `routing`."""
+class Dispatch:
+    """The second part: tokens go to the ranks of their experts; the residual stays here."""
 
-    residual: Tensor
-    tokens: Tensor
-    routing: Routing
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+
+    def start(
+        self, residual: Tensor, tokens: Tensor, experts: Tensor, weights: Tensor
+    ) -> Started[tuple[Values, Handle]]:
+        """What `Layer.attention` left becomes what `Layer.mlp` takes."""
+        moving = self.buffer.start_dispatch(tokens, Routing(experts, weights))
+
+        def finish() -> tuple[Values, Handle]:
+            came, handle = moving.wait()
+            return (residual, tokens, came.tokens, came.experts, came.weights, handle), handle
+
+        return Started(finish)
+
+    def start_back(self, context: Handle, gradients: Gradients) -> Started[Gradients]:
+        """A token's gradient: what its copies bring back, and what the shared expert gave it here."""
+        residual, kept, tokens, _, weights, _ = gradients
+        assert kept is not None
+        assert tokens is not None
+        assert weights is not None
+        moving = self.buffer.start_dispatch_back(tokens, weights, context)
+
+        def finish() -> Gradients:
+            came, of_weights = moving.wait()
+            return residual, kept + came, None, of_weights
+
+        return Started(finish)
+
+
+class Combine:
+    """The fourth part: outputs go back to their tokens and are added to the residual."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+
+    def start(
+        self, outputs: Tensor, residual: Tensor, handle: Handle
+    ) -> Started[tuple[Values, Handle]]:
+        """What `Layer.mlp` left becomes the layer's result [B, S, H]."""
+        moving = self.buffer.start_combine(outputs, handle)
+        return Started(lambda: ((residual + moving.wait().view_as(residual),), handle))
+
+    def start_back(self, context: Handle, gradients: Gradients) -> Started[Gradients]:
+        (gradient,) = gradients
+        assert gradient is not None
+        moving = self.buffer.start_combine_back(gradient.flatten(0, 1), context)
+        return Started(lambda: (moving.wait(), gradient, None))
 
 
 class Layer(nn.Module):
@@ -42,33 +87,46 @@ class Layer(nn.Module):
         inner = config.shared_experts * config.expert_hidden
         self.shared = GatedMLP(f"{name}.shared", config.hidden, inner, seed) if inner else None
 
-    def attention(self, values: Tensor) -> Attended:
-        """[B, S, H]: attention, then the norm and the router of the experts."""
+    def attention(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """[B, S, H]: attention, then the norm and the router of the experts.
+
+        The residual [B, S, H], and what the experts are to see: tokens [T, H] with their experts and weights [T, K].
+        """
         residual = values + self.attention_block(self.attention_norm(values))
         tokens = self.experts_norm(residual).flatten(0, 1)
-        return Attended(residual, tokens, self.router(tokens))
+        routing = self.router(tokens)
+        return residual, tokens, routing.experts, routing.weights
 
-    def dispatch(self, attended: Attended) -> Started[tuple[Received, Handle]]:
-        """Begin to send the tokens to their experts."""
-        return self.buffer.start_dispatch(attended.tokens, attended.routing)
-
-    def mlp(self, received: Received, attended: Attended) -> tuple[Tensor, Tensor]:
+    def mlp(
+        self,
+        residual: Tensor,
+        tokens: Tensor,
+        came: Tensor,
+        experts: Tensor,
+        weights: Tensor,
+        handle: Any,
+    ) -> tuple[Tensor, Tensor, Any]:
         """The routed experts on what came [M, H], and the residual with the shared expert's output [B, S, H]."""
-        residual = attended.residual
         if self.shared is not None:
-            residual = residual + self.shared(attended.tokens).view_as(residual)
-        return self.experts(received), residual
+            residual = residual + self.shared(tokens).view_as(residual)
+        return self.experts(came, experts, weights), residual, handle
 
-    def combine(self, outputs: Tensor, handle: Handle) -> Started[Tensor]:
-        """Begin to bring the outputs back to their tokens."""
-        return self.buffer.start_combine(outputs, handle)
+    def parts(self) -> LayerParts:
+        """The four parts in their order."""
+        return LayerParts(self.attention, Dispatch(self.buffer), self.mlp, Combine(self.buffer))
 
     def forward(self, values: Tensor) -> Tensor:
         """[B, S, H] to [B, S, H]: the four parts one after another."""
-        attended = self.attention(values)
-        received, handle = self.dispatch(attended).wait()
-        outputs, residual = self.mlp(received, attended)
-        return residual + self.combine(outputs, handle).wait().view_as(residual)
+        return _in_one(self.parts(), values)
+
+
+def _in_one(parts: LayerParts, values: Tensor) -> Tensor:
+    left: Values = (values,)
+    for part in parts:
+        if part:
+            left = run_part(part, left)
+    result: Tensor = left[0]
+    return result
 
 
 class DenseLayer(nn.Module):
@@ -83,8 +141,18 @@ class DenseLayer(nn.Module):
         inner = config.expert_hidden * (config.shared_experts + config.experts_per_token)
         self.mlp_block = GatedMLP(f"{name}.mlp", config.hidden, inner, seed)
 
+    def attention(self, values: Tensor) -> tuple[Tensor]:
+        """[B, S, H] to [B, S, H]."""
+        return (values + self.attention_block(self.attention_norm(values)),)
+
+    def mlp(self, values: Tensor) -> tuple[Tensor]:
+        """[B, S, H] to [B, S, H]."""
+        return (values + self.mlp_block(self.mlp_norm(values)),)
+
+    def parts(self) -> LayerParts:
+        """The same four parts; nothing is sent."""
+        return LayerParts(self.attention, None, self.mlp, None)
+
     def forward(self, values: Tensor) -> Tensor:
         """[B, S, H] to [B, S, H]."""
-        values = values + self.attention_block(self.attention_norm(values))
-        out: Tensor = values + self.mlp_block(self.mlp_norm(values))
-        return out
+        return _in_one(self.parts(), values)

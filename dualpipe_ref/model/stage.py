@@ -12,6 +12,7 @@ from dualpipe_ref.model.attention import Norm, Projection
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.initial import normal
 from dualpipe_ref.model.layer import DenseLayer, Layer
+from dualpipe_ref.model.parts import StageParts, run_parts
 from dualpipe_ref.schedule.errors import InputError, require_int
 
 
@@ -43,6 +44,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         held = layers_of_stages(config.layers, stages)[number]
+        self.first_layer = held.start
         self.is_first, self.is_last = number == 0, number == stages - 1
         self.layers = nn.ModuleList(
             DenseLayer(config, layer, seed)
@@ -57,14 +59,37 @@ class Stage(nn.Module):
             self.norm = Norm(config.hidden, config.norm_epsilon)
             self.head = Projection("head", config.hidden, config.vocabulary, seed)
 
+    def parts(self) -> StageParts:
+        """Embedding, layers, and loss, each on the stage that has it."""
+        return StageParts(
+            self._embedded if self.is_first else None,
+            [layer.parts() for layer in self.layers],
+            self._judged if self.is_last else None,
+        )
+
     def forward(self, values: Tensor, targets: Tensor | None = None) -> Tensor:
-        if self.is_first:
-            values = functional.embedding(values, self.embedding)
-        for layer in self.layers:
-            values = layer(values)
-        if not self.is_last:
-            return values
+        return run_parts(self.parts(), values, targets=targets)
+
+    def names(self) -> dict[str, str]:
+        """The name that each parameter and buffer here has in the whole model, where layers and experts count on."""
+        return {name: self._name_in_whole(name) for name in self.state_dict()}
+
+    def _name_in_whole(self, name: str) -> str:
+        if not name.startswith("layers."):
+            return name
+        _, layer, rest = name.split(".", 2)
+        before, mark, after = rest.partition("experts.held.")
+        if mark:
+            number, part = after.split(".", 1)
+            buffer = self.layers[int(layer)].buffer
+            after = f"{buffer.mover.rank * buffer.experts_here + int(number)}.{part}"
+        return f"layers.{self.first_layer + int(layer)}.{before}{mark}{after}"
+
+    def _embedded(self, tokens: Tensor) -> tuple[Tensor]:
+        return (functional.embedding(tokens, self.embedding),)
+
+    def _judged(self, values: Tensor, targets: Tensor | None = None) -> tuple[Tensor]:
         logits: Tensor = self.head(self.norm(values))
         if targets is None:
-            return logits
-        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+            return (logits,)
+        return (functional.cross_entropy(logits.flatten(0, 1), targets.flatten()),)

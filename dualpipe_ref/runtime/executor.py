@@ -1,144 +1,132 @@
-"""Run one rank's program of any schedule with real stages: computations on autograd, messages between processes."""
+"""Run one rank's program of any schedule: its ops on a worker, its messages between processes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from dualpipe_ref.runtime.failure import StepError
 from dualpipe_ref.runtime.point_to_point import PointToPoint
-from dualpipe_ref.schedule import Batch, Chunk, InputError, Message, Op, OpKind, Payload, Schedule
+from dualpipe_ref.runtime.recorder import Recorder
+from dualpipe_ref.schedule import InputError, Message, Op, Payload, Schedule
 
-# What goes in at the first stage, and what the last one compares with, by (direction, micro-batch).
-Feed = Mapping[tuple[int, int], Tensor]
+# Whose output: payload, direction, stage, micro-batch.
+Key = tuple[Payload, int, int, int]
+Mail = dict[Key, Tensor]
 
 
-@dataclass
-class _Running:
-    """One chunk between its forward and the end of its backward."""
+class Worker(Protocol):
+    """Does a rank's ops: computes them, or takes their time."""
 
-    source: Tensor
-    output: Tensor
-    gradient: Tensor | None = None
+    def run(self, op: Op, mail: Mail) -> None:
+        """Take from `mail` what the op needs, and put there what it makes."""
+        ...
 
 
 class Executor:
-    """One rank of a schedule. `stages[slot]` is the module of the stage that the placement gives that slot.
-
-    A stage maps the activations of the stage before it to its own; the last stage of a direction also takes the targets
-    and returns the loss of the micro-batch, a mean. Activations and gradients all have the shape of `wires`.
-
-    I and W are two passes over the same graph: I asks autograd for the gradient of the stage's input, W for those
-    of its parameters. That computes some gradients twice; it is right for every module.
-    """
+    """One rank of a schedule. What two stages on one rank hand to each other stays in the mail."""
 
     def __init__(
-        self, schedule: Schedule, rank: int, stages: Sequence[nn.Module], wires: PointToPoint
+        self,
+        schedule: Schedule,
+        rank: int,
+        worker: Worker,
+        wires: PointToPoint,
+        recorder: Recorder | None = None,
     ) -> None:
-        if len(stages) != schedule.placement.slots:
-            raise InputError(
-                "a rank has one stage a slot",
-                f"{len(stages)} stages",
-                str(schedule.placement.slots),
+        self.schedule, self.rank, self.worker, self.wires = schedule, rank, worker, wires
+        self.recorder = recorder or Recorder()
+        self._ops = schedule.ops[rank]
+        message = schedule.numbering.message
+        self._awaits = [tuple(map(message, flat[3])) for flat in schedule.flat_ops[rank]]
+        self._batches = [
+            [tuple(map(message, sends + receives)) for sends, receives in group]
+            for group in schedule.batches[rank]
+        ]
+
+    def step(self) -> None:
+        """Run the program once. Raises `StepError` where something that an op needs does not come."""
+        self.mail: Mail = {}
+        self.recorder.begin()
+        for place, group in enumerate(self._batches):
+            for messages in group:
+                self._issue(place, messages)
+            if place < len(self._ops):
+                self._run(place)
+        try:
+            self.wires.finish()
+        except RuntimeError as error:
+            raise StepError(
+                self.rank, "the end of the step", "not all messages have left", error
+            ) from error
+        if self.mail:
+            raise StepError(
+                self.rank, "the end of the step", f"nobody took {', '.join(map(_name, self.mail))}"
             )
-        self.schedule, self.rank, self.stages, self.wires = schedule, rank, stages, wires
-        self.homes = schedule.placement.homes[rank]
-        self.last = schedule.placement.stages - 1
 
-    def step(self, inputs: Feed, targets: Feed) -> dict[tuple[int, int], Tensor]:
-        """Run one step; gradients of the sum of all losses / m are added to the parameters' `grad`.
-
-        Returns the losses of the micro-batches that end on this rank. Raises RuntimeError where an op lacks what it
-        needs, which `verify` would have found.
-        """
-        self._inputs, self._targets = inputs, targets
-        self._running: dict[Chunk, _Running] = {}
-        self._arrived: dict[tuple[Payload, int, int, int], Tensor] = {}
-        self._losses: dict[tuple[int, int], Tensor] = {}
-        for event in self.schedule.programs[self.rank]:
-            if isinstance(event, Batch):
-                self.wires.run(event.messages, self._give, self._take)
-            else:
-                self._compute(event)
-        if self._running:
-            raise RuntimeError(f"rank {self.rank} ends with {len(self._running)} chunks unfinished")
-        return self._losses
-
-    def _compute(self, op: Op) -> None:
-        if op.forward:
-            self._forward(op.forward)
-        if op.backward:
-            if op.kind in (OpKind.I, OpKind.B, OpKind.FB):
-                self._backward_input(op.backward)
-            if op.kind in (OpKind.W, OpKind.B, OpKind.FB):
-                self._backward_weights(op.backward)
-
-    def _forward(self, chunk: Chunk) -> None:
-        direction, stage = self.homes[chunk.slot]
-        if stage == 0:
-            source = self._inputs[direction, chunk.microbatch]
-        else:
-            arrived = self._fetch(Payload.ACTIVATION, direction, stage - 1, chunk.microbatch)
-            source = arrived.detach().requires_grad_()
-        module = self.stages[chunk.slot]
-        if stage < self.last:
-            output = module(source)
-            self._hand_over(Payload.ACTIVATION, direction, stage, chunk.microbatch, output.detach())
-        else:
-            output = module(source, self._targets[direction, chunk.microbatch])
-            self._losses[direction, chunk.microbatch] = output.detach()
-        self._running[chunk] = _Running(source, output)
-
-    def _backward_input(self, chunk: Chunk) -> None:
-        direction, stage = self.homes[chunk.slot]
-        running = self._running[chunk]
-        if stage == self.last:
-            running.gradient = torch.full_like(running.output, 1 / self.schedule.microbatches)
-        else:
-            running.gradient = self._fetch(Payload.GRADIENT, direction, stage + 1, chunk.microbatch)
-        if stage > 0:
-            (gradient,) = torch.autograd.grad(
-                running.output, running.source, running.gradient, retain_graph=True
-            )
-            self._hand_over(Payload.GRADIENT, direction, stage, chunk.microbatch, gradient)
-
-    def _backward_weights(self, chunk: Chunk) -> None:
-        running = self._running.pop(chunk)
-        if running.gradient is None:
-            raise RuntimeError(f"rank {self.rank} runs W of {chunk} before its I")
-        parameters = [one for one in self.stages[chunk.slot].parameters() if one.requires_grad]
-        gradients = torch.autograd.grad(
-            running.output, parameters, running.gradient, allow_unused=True
-        )
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            if gradient is None:
-                continue
-            if parameter.grad is None:
-                parameter.grad = gradient
-            else:
-                parameter.grad += gradient
-
-    def _hand_over(
-        self, payload: Payload, direction: int, stage: int, microbatch: int, values: Tensor
-    ) -> None:
-        """Keep an output until its batch sends it, or until the next stage here, on the same rank, takes it."""
-        self._arrived[payload, direction, stage, microbatch] = values
-
-    def _fetch(self, payload: Payload, direction: int, stage: int, microbatch: int) -> Tensor:
-        key = payload, direction, stage, microbatch
-        if key not in self._arrived:
-            raise RuntimeError(
-                f"rank {self.rank} needs the {payload} of micro-batch {microbatch}, direction {direction},"
-                f" from stage {stage}, which has not come"
-            )
-        return self._arrived.pop(key)
+    def _issue(self, place: int, messages: tuple[Message, ...]) -> None:
+        now = self.recorder.clock()
+        self.recorder.sends += [(one, now) for one in messages if one.source == self.rank]
+        try:
+            self.wires.issue(messages, self._give)
+        except InputError:
+            raise
+        except RuntimeError as error:
+            names = "; ".join(map(str, messages))
+            raise StepError(
+                self.rank, self._place(place), f"these messages cannot be issued: {names}", error
+            ) from error
 
     def _give(self, message: Message) -> Tensor:
-        return self._fetch(message.payload, message.direction, message.stage, message.microbatch)
+        key = _key(message)
+        if key not in self.mail:
+            raise StepError(self.rank, "a send", f"the {message} has not been made")
+        return self.mail.pop(key)
 
-    def _take(self, message: Message, values: Tensor) -> None:
-        self._hand_over(
-            message.payload, message.direction, message.stage, message.microbatch, values
-        )
+    def _run(self, place: int) -> None:
+        op, clock = self._ops[place], self.recorder.clock
+        for message in self._awaits[place]:
+            asked = clock()
+            self.mail[_key(message)] = self._receive(place, message)
+            self.recorder.receives.append((message, asked, clock()))
+        start = clock()
+        try:
+            self.worker.run(op, self.mail)
+        except (InputError, StepError):
+            raise
+        except KeyError as error:
+            raise StepError(
+                self.rank, self._place(place), f"{_name(error.args[0])} is not here"
+            ) from error
+        except RuntimeError as error:
+            raise StepError(self.rank, self._place(place), "the op failed", error) from error
+        self.recorder.ops.append((op, start, clock()))
+
+    def _receive(self, place: int, message: Message) -> Tensor:
+        try:
+            return self.wires.receive(message)
+        except KeyError:
+            raise StepError(
+                self.rank, self._place(place), f"nobody asked for the {message}"
+            ) from None
+        except RuntimeError as error:
+            raise StepError(
+                self.rank, self._place(place), f"waited for the {message}", error
+            ) from error
+
+    def _place(self, place: int) -> str:
+        if place == len(self._ops):
+            return f"the end of its {place} ops"
+        return f"{self._ops[place]} (op {place} of {len(self._ops)})"
+
+
+def _key(message: Message) -> Key:
+    return message.payload, message.direction, message.stage, message.microbatch
+
+
+def _name(key: object) -> str:
+    if not isinstance(key, tuple):
+        return repr(key)
+    payload, direction, stage, microbatch = key
+    return f"the {payload} of micro-batch {microbatch}, direction {direction}, from stage {stage}"

@@ -8,16 +8,17 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from dualpipe_ref.schedule import Message
+from dualpipe_ref.schedule import InputError, Message
 
 Give = Callable[[Message], Tensor]
-Take = Callable[[Message, Tensor], None]
 
 
 class PointToPoint:
     """Messages of one shape and type between the ranks of a process group.
 
-    They carry no tag: the k-th send of a channel meets its k-th receive, as the verifier assumes.
+    They carry no tag: the k-th send of a channel meets its k-th receive, as the verifier assumes. A batch is issued as
+    a whole; nobody waits for a send before the step ends, and for a receive only who needs it.
+    All ranks make it together: the shape is negotiated here, once. Raises `InputError` where they do not agree.
     """
 
     def __init__(
@@ -30,25 +31,69 @@ class PointToPoint:
         self.shape, self.dtype, self.device = tuple(shape), dtype, device
         self.group = group
         self.rank = torch.distributed.get_rank(group)
+        self._negotiate()
+        self._sends: list[tuple[torch.distributed.Work, Tensor]] = []
+        self._receives: dict[Message, tuple[torch.distributed.Work, Tensor]] = {}
 
-    def run(self, messages: Sequence[Message], give: Give, take: Take) -> None:
-        """Issue a batch together and leave it when all of it has met its other end."""
-        received: list[tuple[Message, Tensor]] = []
-        started = []
+    def issue(self, messages: Sequence[Message], give: Give) -> None:
+        """Begin all sends and receives of a batch together."""
+        started, tensors = [], []
         for message in messages:
+            is_send = message.source == self.rank
+            values = self._checked(message, give(message)) if is_send else self._empty()
+            what = torch.distributed.isend if is_send else torch.distributed.irecv
+            peer = message.destination if is_send else message.source
+            started.append(self._operation(what, values, peer))
+            tensors.append(values)
+        works = torch.distributed.batch_isend_irecv(started) if started else []
+        if len(works) < len(started):  # nccl gives one for all of them
+            works = works * len(started)
+        for message, work, values in zip(messages, works, tensors, strict=True):
             if message.source == self.rank:
-                values = give(message).contiguous()
-                started.append(self._start(torch.distributed.isend, values, message.destination))
+                self._sends.append((work, values))
             else:
-                values = torch.empty(self.shape, dtype=self.dtype, device=self.device)
-                started.append(self._start(torch.distributed.irecv, values, message.source))
-                received.append((message, values))
-        for work in torch.distributed.batch_isend_irecv(started) if started else ():
-            work.wait()
-        for message, values in received:
-            take(message, values)
+                self._receives[message] = (work, values)
 
-    def _start(
+    def receive(self, message: Message) -> Tensor:
+        """What the message brought, as soon as it is here."""
+        work, values = self._receives[message]
+        work.wait()
+        del self._receives[message]
+        return values
+
+    def finish(self) -> None:
+        """Wait until all that was sent has left."""
+        for work, _ in self._sends:
+            work.wait()
+        self._sends.clear()
+
+    def _negotiate(self) -> None:
+        mine = (self.shape, str(self.dtype))
+        theirs: list[tuple[tuple[int, ...], str]] = [mine] * torch.distributed.get_world_size(
+            self.group
+        )
+        torch.distributed.all_gather_object(theirs, mine, group=self.group)
+        for rank, one in enumerate(theirs):
+            if one != theirs[0]:
+                raise InputError(
+                    "all ranks send activations of one shape and type",
+                    f"{one[0]}, {one[1]} on rank {rank}",
+                    f"{theirs[0][0]}, {theirs[0][1]}, as rank 0",
+                )
+
+    def _checked(self, message: Message, values: Tensor) -> Tensor:
+        if tuple(values.shape) != self.shape or values.dtype != self.dtype:
+            raise InputError(
+                "every micro-batch has the shape that the ranks agreed on: a receive is posted before anybody has seen what comes",
+                f"{tuple(values.shape)}, {values.dtype} for the {message}",
+                f"{self.shape}, {self.dtype}",
+            )
+        return values.contiguous()
+
+    def _empty(self) -> Tensor:
+        return torch.empty(self.shape, dtype=self.dtype, device=self.device)
+
+    def _operation(
         self, what: Callable[..., object], values: Tensor, peer: int
     ) -> torch.distributed.P2POp:
         if self.group is not None:

@@ -132,12 +132,12 @@ def test_no_token_sees_those_after_it(kind: str, place: int, dense: int) -> None
 def test_experts_are_what_a_loop_computes() -> None:
     layer = Layer(SMALL, 0, 0, alone()).double()
     values = drawn(2, 4, SMALL.hidden)
-    attended = layer.attention(values)
-    wanted = attended.residual.clone().flatten(0, 1)
+    residual, tokens, experts, weights_of_token = layer.attention(values)
+    wanted = residual.clone().flatten(0, 1)
     for token, (chosen, weights) in enumerate(
-        zip(attended.routing.experts.tolist(), attended.routing.weights, strict=True)
+        zip(experts.tolist(), weights_of_token, strict=True)
     ):
-        one = attended.tokens[token : token + 1]
+        one = tokens[token : token + 1]
         assert layer.shared is not None
         wanted[token] += layer.shared(one)[0]
         for expert, weight in zip(chosen, weights, strict=True):

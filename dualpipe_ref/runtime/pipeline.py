@@ -1,0 +1,100 @@
+"""A model on its processes: stages, schedule and sums of a step in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from dualpipe_ref.runtime.executor import Executor
+from dualpipe_ref.runtime.grid import Grid
+from dualpipe_ref.runtime.overlap import OrderOf
+from dualpipe_ref.runtime.point_to_point import PointToPoint
+from dualpipe_ref.runtime.recorder import Recorder
+from dualpipe_ref.runtime.sharing import balance_routers, sum_replicas, sum_shared
+from dualpipe_ref.runtime.stages import Feed, StageWorker
+from dualpipe_ref.schedule import Schedule
+from dualpipe_ref.schedule.forward_only import forward_only
+
+# The module of a stage, by its number and the number of all stages.
+MakeStage = Callable[[int, int], nn.Module]
+Losses = dict[tuple[int, int], Tensor]
+
+
+class Pipeline:
+    """One process of a model that `schedule` trains on `grid`. All processes make it, and call its methods, together.
+
+    `make_stage` gives the stages that this process holds. `shape` and `dtype` are those of the activations between
+    stages. With `order_of` (such as `simulate.lanes.published_order`) the chunks of an FB take turns. The loss of the
+    step is the mean over all micro-batches of all processes.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        grid: Grid,
+        make_stage: MakeStage,
+        shape: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        *,
+        order_of: OrderOf | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.schedule, self.grid, rank = schedule, grid, grid.pipeline_rank
+        placement = schedule.placement
+        self.homes = placement.homes[rank]
+        self.stages = [make_stage(stage, placement.stages) for _, stage in self.homes]
+        copies = torch.distributed.get_world_size(grid.stage)
+        self.worker = StageWorker(
+            schedule, rank, self.stages, 1 / (schedule.microbatches * copies), order_of
+        )
+        self.wires = PointToPoint(shape, dtype, grid.pipeline, device)
+        self.recorder = Recorder()
+        self.executor = Executor(schedule, rank, self.worker, self.wires, self.recorder)
+        self._evaluation: Executor | None = None
+
+    def step(self, inputs: Feed, targets: Feed) -> Losses:
+        """Forward and backward of all micro-batches, and every `grad` summed over all copies of its parameter.
+
+        Returns the losses of the micro-batches that end here. Raises `runtime.failure.StepError`.
+        """
+        losses = self.run(inputs, targets)
+        self.sum_gradients()
+        return losses
+
+    def run(self, inputs: Feed, targets: Feed) -> Losses:
+        """Forward and backward alone."""
+        self.worker.training = True
+        self.worker.begin(inputs, targets)
+        self.executor.step()
+        return self.worker.losses
+
+    def sum_gradients(self) -> None:
+        """Sum over processes of the stage, then over both directions."""
+        sum_shared(self.stages, self.grid)
+        sum_replicas(self.schedule, self.grid.pipeline_rank, self.stages, self.grid.pipeline)
+
+    def balance(self, speed: float) -> list[Tensor]:
+        """Move the biases of all routers after a step; see `sharing.balance_routers`."""
+        return balance_routers(
+            self.schedule, self.grid.pipeline_rank, self.stages, self.grid, speed
+        )
+
+    def evaluate(self, inputs: Feed, targets: Feed) -> Losses:
+        """The losses without a backward; nothing is counted or kept."""
+        if self._evaluation is None:
+            forwards = forward_only(self.schedule)
+            self._evaluation = Executor(forwards, self.grid.pipeline_rank, self.worker, self.wires)
+        was = [stage.training for stage in self.stages]
+        self.worker.training = False
+        try:
+            for stage in self.stages:
+                stage.eval()
+            self.worker.begin(inputs, targets)
+            self._evaluation.step()
+        finally:
+            for stage, before in zip(self.stages, was, strict=True):
+                stage.train(before)
+        return self.worker.losses

@@ -1,0 +1,128 @@
+"""What is held more than once is summed after a step: gradients, and the counts of the routers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from dualpipe_ref.model.experts import Experts, Router
+from dualpipe_ref.runtime.grid import Grid, Group
+from dualpipe_ref.schedule import Schedule
+
+
+def expert_parameters(stage: nn.Module) -> list[nn.Parameter]:
+    """Those of the routed experts, of which each lives on one of the ranks that share them."""
+    held = [module for module in stage.modules() if isinstance(module, Experts)]
+    return [parameter for module in held for parameter in module.parameters()]
+
+
+def dense_parameters(stage: nn.Module) -> list[nn.Parameter]:
+    """All others."""
+    experts = {id(parameter) for parameter in expert_parameters(stage)}
+    return [parameter for parameter in stage.parameters() if id(parameter) not in experts]
+
+
+def sum_shared(stages: Sequence[nn.Module], grid: Grid) -> None:
+    """Add up gradients over all processes that hold the same stage in the same slot.
+
+    The gradient of an expert has come from all tokens of the ranks that share the experts already.
+    """
+    for stage in stages:
+        _sum_gradients(dense_parameters(stage), grid.stage)
+        _sum_gradients(expert_parameters(stage), grid.data)
+
+
+def _sum_gradients(parameters: Sequence[nn.Parameter], group: Group) -> None:
+    if torch.distributed.get_world_size(group) == 1 or not parameters:
+        return
+    row = _flat(parameters)
+    torch.distributed.all_reduce(row, group=group)
+    _set_gradients(parameters, row)
+
+
+def sum_replicas(
+    schedule: Schedule, rank: int, stages: Sequence[nn.Module], group: Group | None = None
+) -> None:
+    """Set each `grad` to the sum over the two directions of a bidirectional schedule, the same bits on both ranks.
+
+    Nothing happens in a schedule of one direction. All ranks of the pipeline call this after a step.
+    """
+    rows = [_flat(list(stage.parameters())) for stage in stages]
+    for stage, row in zip(stages, sum_over_directions(schedule, rank, rows, group), strict=True):
+        if row is not None:
+            _set_gradients(list(stage.parameters()), row)
+
+
+def sum_over_directions(
+    schedule: Schedule, rank: int, rows: Sequence[Tensor], group: Group | None = None
+) -> list[Tensor | None]:
+    """For each slot, its row plus the row of the same stage in the other direction, direction 0 first; None without one."""
+    placement = schedule.placement
+    sums: list[Tensor | None] = [None] * len(rows)
+    if placement.directions == 1:
+        return sums
+    # All ranks go through the stages of direction 0 in one order: nobody waits for two others in a ring.
+    for stage in range(placement.stages):
+        holders = [route[stage] for route in placement.routes]
+        for direction, (holder, slot) in enumerate(holders):
+            if holder == rank:
+                other = _exchanged(rows[slot], holders[1 - direction][0], group)
+                sums[slot] = rows[slot] + other if direction == 0 else other + rows[slot]
+    return sums
+
+
+def _exchanged(row: Tensor, peer: int, group: Group | None) -> Tensor:
+    got = torch.empty_like(row)
+    peer = peer if group is None else torch.distributed.get_global_rank(group, peer)
+    works = torch.distributed.batch_isend_irecv(
+        [
+            torch.distributed.P2POp(torch.distributed.isend, row, peer, group),
+            torch.distributed.P2POp(torch.distributed.irecv, got, peer, group),
+        ]
+    )
+    for work in works:
+        work.wait()
+    return got
+
+
+def balance_routers(
+    schedule: Schedule, rank: int, stages: Sequence[nn.Module], grid: Grid, speed: float
+) -> list[Tensor]:
+    """Move each router's bias by the load that all its copies saw in the step, and count anew; the loads, [layers, E] a slot."""
+    routers = [[one for one in stage.modules() if isinstance(one, Router)] for stage in stages]
+    loads = [_loads(some, stage) for some, stage in zip(routers, stages, strict=True)]
+    for load in loads:
+        torch.distributed.all_reduce(load, group=grid.stage)
+    both = sum_over_directions(schedule, rank, loads, grid.pipeline)
+    sums = [load if whole is None else whole for load, whole in zip(loads, both, strict=True)]
+    for some, load in zip(routers, sums, strict=True):
+        for router, row in zip(some, load, strict=True):
+            router.balance(row, speed)
+    return sums
+
+
+def _loads(routers: Sequence[Router], stage: nn.Module) -> Tensor:
+    if routers:
+        return torch.stack([router.load for router in routers])
+    return next(stage.parameters()).new_zeros(0, 1, dtype=torch.int64)
+
+
+def _flat(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """All gradients in one row; zeros where there is none."""
+    return torch.cat(
+        [
+            (one.grad if one.grad is not None else torch.zeros_like(one)).flatten()
+            for one in parameters
+        ]
+    )
+
+
+def _set_gradients(parameters: Sequence[nn.Parameter], row: Tensor) -> None:
+    place = 0
+    for parameter in parameters:
+        count = parameter.numel()
+        parameter.grad = row[place : place + count].view_as(parameter)
+        place += count
