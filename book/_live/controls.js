@@ -7,6 +7,8 @@ const PAUSE = 150; // milliseconds without a change before Python is asked
 const VIEWS = {
   timeline: async (element, data) => (await import("./view/viewer.js")).mountViewer(element, data),
   waiting: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
+  lanes: async (element, data, change) =>
+    (await import("./view/lanes.js")).mountLanes(element, data, { onOrder: (order) => change({ order }) }),
 };
 
 export async function mount(element) {
@@ -15,7 +17,8 @@ export async function mount(element) {
   );
   const place = make("div", { className: "dualpipe-view" });
   const status = statusLine();
-  const mounted = await VIEWS[view](place, result);
+  // A view may change a part of the state by itself.
+  const mounted = await VIEWS[view](place, result, (part) => asker.take(part));
   const form = new Form(controls, () => later());
   const asker = new Asker(view, state, form, mounted, status);
   const later = debounced(() => asker.update(), PAUSE);
@@ -27,6 +30,11 @@ export async function mount(element) {
 class Asker {
   constructor(view, state, form, mounted, status) {
     Object.assign(this, { view, state, form, mounted, status, newest: 0 });
+  }
+
+  take(part) {
+    Object.assign(this.state, part);
+    return this.update();
   }
 
   async update() {

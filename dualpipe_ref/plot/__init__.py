@@ -1,7 +1,7 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
-The drawing functions import matplotlib when they are first asked for, `explore` and `calculator`
-the notebook's widgets; everything else here needs the standard library only.
+The drawing functions import matplotlib when they are first asked for, `explore`, `calculator` and
+`drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -19,16 +19,19 @@ from dualpipe_ref.plot.viewer_data import viewer_data
 
 if TYPE_CHECKING:
     from dualpipe_ref.plot.comparison import draw_comparison
-    from dualpipe_ref.plot.live_figure import calculator, explore
+    from dualpipe_ref.plot.lanes_figure import draw_lanes
+    from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
 _LATE = {
     "calculator": "dualpipe_ref.plot.live_figure",
+    "drag_lanes": "dualpipe_ref.plot.live_figure",
     "explore": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
+    "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
     "draw_violation": "dualpipe_ref.plot.violation",
 }
@@ -47,7 +50,9 @@ __all__ = [
     "Theme",
     "calculator",
     "cells",
+    "drag_lanes",
     "draw_comparison",
+    "draw_lanes",
     "draw_memory",
     "draw_timeline",
     "draw_violation",

@@ -8,7 +8,7 @@ from typing import Any
 
 from dualpipe_ref.plot.controls import Control
 from dualpipe_ref.plot.live import answer, controls, nearest
-from dualpipe_ref.plot.widget import LedgerView, TimelineViewer
+from dualpipe_ref.plot.widget import LanesView, LedgerView, TimelineViewer
 from dualpipe_ref.schedule.errors import InputError
 
 try:
@@ -19,7 +19,7 @@ except ImportError as error:
         " install it with: pip install ipywidgets"
     ) from error
 
-_SHOWN_BY: dict[str, Any] = {"timeline": TimelineViewer, "waiting": LedgerView}
+_SHOWN_BY: dict[str, Any] = {"timeline": TimelineViewer, "waiting": LedgerView, "lanes": LanesView}
 
 
 class Explorer:
@@ -49,6 +49,8 @@ class Explorer:
         self._setting = False
         for name, widget in self.inputs.items():
             widget.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
+        if self.shown.has_trait("order"):  # a view that changes a part of the state by itself
+            self.shown.observe(lambda change: self._changed("order", change["new"]), "order")
         self.mend.on_click(lambda _: self._use_legal())
         row = ipywidgets.Box(list(self.inputs.values()), layout={"flex_flow": "row wrap"})
         problem = ipywidgets.HBox([self.message, self.mend])

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.plot import timeline_view, waiting_view
+from dualpipe_ref.plot import lanes_view, timeline_view, waiting_view
 from dualpipe_ref.plot.live import State, answer, controls
 
 if TYPE_CHECKING:
@@ -59,6 +59,25 @@ def calculator(**state: Any) -> Any:
     if not os.environ.get(PAGE):
         return _widgets("waiting", state)
     return _page_element("waiting", state, waiting_view.as_html(answer("waiting", state)))
+
+
+def drag_lanes(*, alt: str = "", **state: Any) -> Any:
+    """The lanes of an overlapped pair, whose pieces can be moved; see `simulate.lanes`.
+
+    `state` are the values to start with: layers (1 to 3), attention, dispatch, mlp, combine (times),
+    order; `alt` says in words what a page that runs no Python shows instead.
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("lanes", state)
+    from dualpipe_ref.plot.lanes_figure import draw_lanes
+    from dualpipe_ref.plot.page import show
+
+    run, data = lanes_view.shown_by(state).run, answer("lanes", state)
+    picture = show(
+        lambda theme: draw_lanes({"this order": run}, theme=theme, bound=data["bound"]),  # type: ignore[arg-type]
+        alt or f"The lanes of an overlapped pair. {data['sentence']}",
+    )
+    return _page_element("lanes", state, picture.data)
 
 
 def _widgets(view: str, state: State) -> Any:

@@ -44,3 +44,15 @@ class LedgerView(anywidget.AnyWidget):
 
     _esm = bundle("ledger.js")
     data = traitlets.Dict().tag(sync=True)
+
+
+class LanesView(anywidget.AnyWidget):
+    """The lanes of a pair: what `dualpipe_ref.plot.live.answer("lanes", state)` returns.
+
+    `order` is the one that the reader made last, {} before that; a view that is `fixed` asks for none.
+    """
+
+    _esm = bundle("lanes.js")
+    data = traitlets.Dict().tag(sync=True)
+    order = traitlets.Dict().tag(sync=True)
+    fixed = traitlets.Bool(False).tag(sync=True)

@@ -23,7 +23,7 @@ MOUNT = """async ([file, name, data]) => {
     const started = performance.now();
     window.events = [];
     window.view = views[name](document.getElementById('view'), data,
-        { onSelect: (op) => window.events.push(op) });
+        { onSelect: (op) => window.events.push(op), onOrder: (order) => window.events.push(order) });
     return performance.now() - started;
 }"""
 

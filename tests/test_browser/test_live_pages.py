@@ -24,16 +24,20 @@ def pages_with(words: str) -> list[str]:
     names = (
         str(path.relative_to(ROOT).with_suffix(""))
         for path in TEXTS
-        if re.search(words, path.read_text(encoding="utf-8"))
+        if re.search(words, path.read_text(encoding="utf-8"), re.MULTILINE)
     )
     return sorted(names)
 
 
-FIGURES = pages_with(r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)")
+FIGURES = pages_with(r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(")
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
-CHANGES = {"timeline": {"microbatches": "16"}, "waiting": {"gpus": "1000"}}
-WORDS = {"timeline": ".summary", "waiting": ".sentence"}
+CHANGES = {
+    "timeline": {"microbatches": "16"},
+    "waiting": {"gpus": "1000"},
+    "lanes": {"dispatch": "7/3"},
+}
+WORDS = {"timeline": ".summary", "waiting": ".sentence", "lanes": ".sentence"}
 
 
 def told(view: str, data: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ import ipywidgets
 
 from dualpipe_ref.plot.explorer import Explorer
 from dualpipe_ref.plot.live import answer
-from dualpipe_ref.plot.live_figure import calculator, explore
-from dualpipe_ref.plot.widget import LedgerView, TimelineViewer
+from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore
+from dualpipe_ref.plot.widget import LanesView, LedgerView, TimelineViewer
 
 START = {"kind": "dualpipe", "ranks": 4, "microbatches": 8, "FB": 3}
 
@@ -91,7 +91,12 @@ def test_a_legal_change_takes_the_message_away() -> None:
 
 def test_explore_and_calculator_give_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DUALPIPE_REF_PAGE", raising=False)
-    for box, view in ((explore("1f1b"), TimelineViewer), (calculator(), LedgerView)):
+    boxes = (
+        (explore("1f1b"), TimelineViewer),
+        (calculator(), LedgerView),
+        (drag_lanes(), LanesView),
+    )
+    for box, view in boxes:
         assert isinstance(box, ipywidgets.VBox)
         assert isinstance(box.children[-1], view)
 
@@ -102,3 +107,16 @@ def test_the_calculator_answers() -> None:
     shown.inputs["hidden"].value = 0.5
     assert shown.shown.data == answer("waiting", {"hidden": 0.5})
     assert shown.shown.data != before
+
+
+def test_an_order_that_the_reader_makes_in_the_view_is_answered() -> None:
+    shown = Explorer("lanes", {"layers": 2, "combine": 2})
+    best = shown.shown.data["orders"]["best"]
+    shown.shown.order = best  # as the view sets it
+    assert shown.shown.data == answer("lanes", {"layers": 2, "combine": 2, "order": best})
+    assert shown.shown.data["sentence"].startswith("This order takes 13.")
+    shown.shown.order = {**best, "communication": best["communication"][::-1]}
+    assert shown.shown.data["problem"]
+    assert shown.message.value == ""
+    shown.inputs["layers"].value = 1
+    assert shown.shown.data == answer("lanes", {"layers": 1, "combine": 2})

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dualpipe_ref import Costs, InputError, build, simulate
 from dualpipe_ref.plot.live import VIEWS, answer, controls, nearest
-from dualpipe_ref.plot.live_figure import calculator, explore, script_json
+from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, script_json
 from dualpipe_ref.schedule import KINDS
 
 TEXTS = st.fractions(Fraction(1, 9), 9, max_denominator=9).map(str)
@@ -181,6 +181,17 @@ def test_a_page_with_the_calculator(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1,000 GPUs that wait" in shown.data.split("dualpipe-fallback")[1]
 
 
+def test_a_page_with_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("IPython")
+    monkeypatch.setenv("DUALPIPE_REF_PAGE", "1")
+    shown = drag_lanes(layers=2, combine=2)
+    content = content_of(shown)
+    assert content["result"] == answer("lanes", {"layers": 2, "combine": 2})
+    assert shown.data.count("<svg") == 2
+    assert "overlapped pair. This order takes 14." in shown.data
+
+
 def test_json_cannot_leave_its_script() -> None:
     content = {"title": "</script><script>alert(1)</script><!--"}
     (script,) = Scripts(f"<script>{script_json(content)}</script>").scripts
@@ -191,7 +202,7 @@ def test_json_cannot_leave_its_script() -> None:
 def test_answers_need_the_standard_library_only() -> None:
     code = (
         "import sys; from dualpipe_ref.plot.live import answer, controls, nearest\n"
-        "for view in ('timeline', 'waiting'): answer(view, {}), controls(view, {})\n"
+        "for view in ('timeline', 'waiting', 'lanes'): answer(view, {}), controls(view, {})\n"
         "bad = {'matplotlib', 'numpy', 'IPython', 'ipywidgets', 'anywidget', 'traitlets'}\n"
         "print(sorted(bad & set(sys.modules)))"
     )
