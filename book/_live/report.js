@@ -1,4 +1,4 @@
-// What the checks found, as a table; under it the smallest case that fails, as a timeline.
+// What the checks found, as a table; under it the smallest case that fails, as a timeline or as lanes.
 
 import { make } from "./dom.js";
 
@@ -35,5 +35,6 @@ function table(checks) {
 async function showCase(element, { name, counterexample }) {
   const place = make("div", { className: "dualpipe-view" });
   element.append(make("p", { textContent: `The smallest case that fails “${name}”:` }), place);
-  (await import("./view/viewer.js")).mountViewer(place, counterexample);
+  if (counterexample.view === "lanes") (await import("./view/lanes.js")).mountLanes(place, counterexample);
+  else (await import("./view/viewer.js")).mountViewer(place, counterexample);
 }

@@ -85,12 +85,12 @@ class Shown:
         if data is None:
             return
         try:
-            from dualpipe_ref.plot.widget import TimelineViewer
+            from dualpipe_ref.plot.widget import viewer_of
         except ImportError:  # without anywidget: the timeline in plain characters is in the text
             assert case
             display(HTML(f"<pre>{html.escape(case.as_text())}</pre>"))
         else:
-            display(TimelineViewer(data=data))
+            display(viewer_of(data))
 
 
 def as_html(found: Report) -> str:

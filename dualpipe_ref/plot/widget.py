@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 from dualpipe_ref.plot.bundle import bundle
 
@@ -56,3 +57,14 @@ class LanesView(anywidget.AnyWidget):
     data = traitlets.Dict().tag(sync=True)
     order = traitlets.Dict().tag(sync=True)
     fixed = traitlets.Bool(False).tag(sync=True)
+
+
+def viewer_of(data: dict[str, Any]) -> anywidget.AnyWidget:
+    """The widget that shows these data, of a timeline or of lanes, to look at.
+
+    >>> type(viewer_of({"view": "lanes"})).__name__, type(viewer_of({"ops": []})).__name__
+    ('LanesView', 'TimelineViewer')
+    """
+    if data.get("view") == "lanes":
+        return LanesView(data=data, fixed=True)
+    return TimelineViewer(data=data)
