@@ -65,7 +65,6 @@ class Corpus:
                 f"tokens = {BLOCK - 1}",
             )
         self.tokens, self.seed = tokens, seed
-        self._values = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         trained, held_out = _runs(len(content))
         self._trained = [run for run in trained if len(run) > tokens]
         # The first sequences of all held-out blocks come before the second ones: a few stand for all.
@@ -80,6 +79,7 @@ class Corpus:
                 f"{len(content)} bytes",
                 str(10 * BLOCK),
             )
+        self._values = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         self._ends = list(accumulate(len(run) - tokens for run in self._trained))
 
     @property
