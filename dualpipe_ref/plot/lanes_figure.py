@@ -36,7 +36,7 @@ HEAD = 0.36  # above each pair, for its name and its length
 LANE = 0.5  # inches, of one lane
 AXIS = 0.5
 BOUND_ROOM = 0.2  # below the axis' name, for what the dashed line is
-SMALLEST = 5.0  # points, of what is written in a cell
+SMALLEST = 6.5  # points, of what is written in a cell
 
 
 class Label(NamedTuple):
@@ -136,7 +136,7 @@ def _labels(pieces: Sequence[Piece], cells: Sequence[Cell], points: float) -> li
             for cell, name in zip(cells, names, strict=True)
         )
         if size >= SMALLEST or form == 2:
-            size = max(SMALLEST, min(size, TEXT))
+            size = max(0.75 * SMALLEST, min(size, TEXT))
             break
     return [
         Label(f"{name}\n{piece.layer}", size) for name, piece in zip(names, pieces, strict=True)

@@ -15,7 +15,7 @@ from dualpipe_ref.simulate.lanes import Lane, Order, PairRun, Part, Piece
 LETTERS = {Part.ATTENTION: "A", Part.DISPATCH: "D", Part.MLP: "M", Part.COMBINE: "C"}
 _PARTS = {letter: part for part, letter in LETTERS.items()}
 _NAME = re.compile(r"([ADMC])\.([FIW])(\d{1,3})")
-LEGEND = "A attention, D dispatch, M MLP, C combine; F, I or W, and the layer"
+LEGEND = "A attention, D dispatch, M MLP, C combine"
 
 
 def short_name(piece: Piece) -> str:
@@ -68,7 +68,7 @@ def text_lanes(run: PairRun, marked: Collection[Piece] = (), *, width: int = WID
 
     >>> from dualpipe_ref.simulate.lanes import LaneCosts, published_order, run_pair
     >>> print(text_lanes(run_pair(published_order(1), LaneCosts())))
-    time, 0 to 6; A attention, D dispatch, M MLP, C combine; F, I or W, and the layer
+    time, 0 to 6; A attention, D dispatch, M MLP, C combine
     computation    |A.F0|M.I0|M.W0|M.F0|A.I0|A.W0|
     communication  |C.I0|D.F0|D.I0     |C.F0|
     """
