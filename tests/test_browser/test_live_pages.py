@@ -69,7 +69,8 @@ def test_a_live_figure_answers_as_cpython_does(site: Site, name: str) -> None:
             (label,) = (
                 control["label"] for control in before["controls"] if control["name"] in change
             )
-            figure.get_by_label(label).fill(*change.values())
+            # A view may have buttons whose names contain the word.
+            figure.locator(".dualpipe-controls").get_by_label(label).fill(*change.values())
             wait_for_text(visit, figure.locator(WORDS[view]), wanted)
             started = "with Python to start" if number == 0 else "with Python running"
             print(f"{name}: {time.monotonic() - began:.2f} s to the first live result, {started}")
@@ -87,6 +88,28 @@ def wait_for_text(visit: Visit, where: Any, wanted: str) -> None:
     from playwright.sync_api import expect
 
     expect(where).to_have_text(wanted, timeout=60_000)
+
+
+def test_lanes_that_are_moved_are_answered_in_the_page(site: Site) -> None:
+    with site.visit("book/ch08_anatomy") as visit:
+        visit.settle()
+        figure = visit.page.locator(".dualpipe-live")
+        figure.get_by_role("button", name="Best order").click()
+        sentence = figure.locator(".sentence")
+        said = answer("lanes", {"layers": 2, "combine": 2})["sentence"]
+        wait_for_text(visit, sentence, said.replace("order takes 14", "order takes 13"))
+        figure.get_by_role("button", name="Published order").click()
+        wait_for_text(visit, sentence, said)
+        # The first W before its I: a ring, told in words, and mended by the same keys.
+        figure.locator('[data-id="M.W1"]').focus()
+        visit.page.keyboard.press("Shift+ArrowLeft")
+        problem = figure.locator(".problem")
+        problem.get_by_text("in a ring").wait_for()
+        assert "Computation stops before MLP(W) of layer 1." in problem.inner_text()
+        visit.page.keyboard.press("Shift+ArrowRight")
+        wait_for_text(visit, sentence, said)
+        assert problem.inner_text() == ""
+        assert visit.axe() == []
 
 
 def test_what_has_no_answer_is_refused_with_the_nearest_that_has_one(site: Site) -> None:
@@ -210,6 +233,22 @@ def test_a_wrong_answer_is_shown_where_it_fails(site: Site) -> None:
         assert "rank 1 at F0.1 (op 1) holds" in report.locator(".dualpipe-reason").inner_text()
         assert "rank 1 at F0.1" in report.locator(".title").inner_text()
         assert "makespan 9" in report.locator(".summary").inner_text()
+        visit.page.set_viewport_size({"width": 375, "height": 800})
+        assert visit.overflow() == 0
+        assert visit.axe() == []
+
+
+def test_a_wrong_pair_is_shown_as_lanes(site: Site) -> None:
+    wrong = find_exercise("ch08").folder / "wrong" / "full_backwards.py"
+    with site.visit("exercises/ch08/exercise") as visit:
+        visit.settle()
+        report = check(visit, wrong.read_text(encoding="utf-8"))
+        wait_for_text(visit, report.locator(".dualpipe-points"), "8 of 10 points")
+        reason = "yours takes 7, the published order 13/2"
+        assert reason in report.locator(".dualpipe-reason").inner_text()
+        assert reason in report.locator(".sentence").inner_text()
+        assert report.locator(".piece").count() == 10
+        assert report.locator(".tools button").count() == 0
         visit.page.set_viewport_size({"width": 375, "height": 800})
         assert visit.overflow() == 0
         assert visit.axe() == []
