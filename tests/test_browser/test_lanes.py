@@ -190,3 +190,46 @@ def test_data_without_orders_are_only_shown(browser: Any) -> None:
         assert shown.page.locator(".tools button").count() == 0
         assert shown.page.locator("table").count() == 0
         assert "MLP(F) of layer 0" in shown.page.locator(".words").inner_text()
+
+
+WIDGET = """async ([data, fixed]) => {
+    const { default: widget } = await import('/bundled/lanes.js');
+    const values = { data, order: {}, fixed };
+    const heard = {};
+    window.saved = 0;
+    window.model = {
+        get: (name) => values[name],
+        set: (name, value) => { values[name] = value; (heard['change:' + name] || []).forEach((act) => act()); },
+        save_changes: () => { window.saved += 1; },
+        on: (name, act) => { (heard[name] ||= []).push(act); },
+        off: (name, act) => { heard[name] = heard[name].filter((one) => one !== act); },
+        heard: () => Object.values(heard).flat().length,
+    };
+    window.close = await widget.render({ model, el: document.getElementById('view') });
+}"""
+
+
+def test_the_widget_contract(browser: Any) -> None:
+    with harness(browser) as shown:
+        page = shown.page
+        page.evaluate(WIDGET, [LANES, False])
+        shown.settle()
+        page.get_by_role("button", name="Best order").click()
+        assert page.evaluate("() => model.get('order')") == LANES["orders"]["best"]
+        assert page.evaluate("() => saved") == 1
+        best = answer("lanes", {**STATE, "order": LANES["orders"]["best"]})
+        page.evaluate("(data) => model.set('data', data)", best)
+        assert page.locator(".sentence").inner_text() == best["sentence"]
+        page.evaluate("() => close()")
+        assert page.evaluate("() => model.heard()") == 0
+        assert page.evaluate("() => document.getElementById('view').innerHTML") == ""
+
+
+def test_a_fixed_widget_asks_for_nothing(browser: Any) -> None:
+    with harness(browser) as shown:
+        shown.page.evaluate(WIDGET, [LANES, True])
+        shown.settle()
+        piece(shown, "M.W1").focus()
+        shown.page.keyboard.press("Shift+ArrowRight")
+        assert shown.page.locator(".tools button").count() == 0
+        assert shown.page.evaluate("() => saved") == 0
