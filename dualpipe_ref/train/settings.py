@@ -26,7 +26,7 @@ def default_model() -> ModelConfig:
     """Sizes that learn text below 2 nats a byte in minutes."""
     from dualpipe_ref.model.config import ModelConfig
 
-    return ModelConfig()
+    return ModelConfig(hidden=96, heads=3, expert_hidden=96)
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class TrainSettings:
     data_ranks: int = 1
     chunks: int | None = None
     microbatches: int = 8
-    sequences: int = 2
-    tokens: int = 128
-    steps: int = 500
-    learning_rate: float = 3e-3
-    last_learning_rate: float = 3e-4
+    sequences: int = 4
+    tokens: int = 64
+    steps: int = 400
+    learning_rate: float = 4e-3
+    last_learning_rate: float = 4e-4
     warmup: int = 20
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
