@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from dualpipe_ref import __version__, grade_command, report
+from dualpipe_ref import __version__, grade_command, report, train_command
 from dualpipe_ref.arguments import (
     add_cost_options,
     add_schedule_options,
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             options = _parser().parse_args(arguments)
+            options.arguments = list(sys.argv[1:] if arguments is None else arguments)
             status: int = options.run(options)
         finally:  # also where --help leaves by SystemExit
             if sys.stdout is not None:
@@ -154,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("grade", grade_command.run, "judge your answers to the book's exercises")
     grade_command.add_options(made)
+
+    made = command("train", train_command.run, "train a real model on real text by any schedule")
+    train_command.add_options(made)
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
     made.add_argument("name", choices=["schedule"])

@@ -1,4 +1,4 @@
-"""Rows moved by torch.distributed's all-to-all: gloo on CPUs, nccl on GPUs; works everywhere, aggregates nothing."""
+"""Rows moved by torch.distributed, from each rank to each: gloo on CPUs, nccl on GPUs; works everywhere, aggregates nothing."""
 
 from __future__ import annotations
 
@@ -40,36 +40,49 @@ class Collective:
         # As bytes: not every backend knows every type, and nothing is computed on the way.
         rows = rows.contiguous()
         width = rows.element_size() * prod(rows.shape[1:])
-        raw = (
-            rows.view(torch.uint8).reshape(-1)
-            if rows.numel()
-            else rows.new_empty(0, dtype=torch.uint8)
-        )
+        out = _bytes_of(rows).split([count * width for count in sent])
         got = torch.empty(sum(received) * width, dtype=torch.uint8, device=rows.device)
-        work = torch.distributed.all_to_all_single(
-            got,
-            raw,
-            output_split_sizes=[count * width for count in received],
-            input_split_sizes=[count * width for count in sent],
-            group=self.group,
-            async_op=True,
-        )
+        parts = got.split([count * width for count in received])
+        parts[self.rank].copy_(out[self.rank])
+        # Receives first: a peer that sends before it says that it can receive makes gloo take the two ways in turn.
+        operations = [self._operation(torch.distributed.irecv, parts, peer) for peer in self._peers]
+        operations += [self._operation(torch.distributed.isend, out, peer) for peer in self._peers]
+        messages = [one for one in operations if one.tensor.numel()]
+        works = torch.distributed.batch_isend_irecv(messages) if messages else []
         # The sent bytes must live until the message has left.
-        return _InFlight(work, raw, got, (sum(received), *rows.shape[1:]), rows.dtype)
+        return _InFlight(works, rows, got, (sum(received), *rows.shape[1:]), rows.dtype)
+
+    @property
+    def _peers(self) -> list[int]:
+        """All other ranks, each beginning with the one after it."""
+        return [(self.rank + step) % self.ranks for step in range(1, self.ranks)]
+
+    def _operation(
+        self, what: Callable[..., object], parts: Sequence[Tensor], peer: int
+    ) -> torch.distributed.P2POp:
+        there = peer if self.group is None else torch.distributed.get_global_rank(self.group, peer)
+        return torch.distributed.P2POp(what, parts[peer], there, self.group)
+
+
+def _bytes_of(rows: Tensor) -> Tensor:
+    if rows.numel() == 0:
+        return rows.new_empty(0, dtype=torch.uint8)
+    return rows.view(torch.uint8).reshape(-1)
 
 
 class _InFlight:
     def __init__(
         self,
-        work: torch.distributed.Work,
+        works: Sequence[torch.distributed.Work],
         sent: Tensor,
         got: Tensor,
         shape: tuple[int, ...],
         dtype: torch.dtype,
     ) -> None:
-        self._work, self._sent, self._got = work, sent, got
+        self._works, self._sent, self._got = works, sent, got
         self._shape, self._dtype = shape, dtype
 
     def wait(self) -> Tensor:
-        self._work.wait()
+        for work in self._works:
+            work.wait()
         return self._got.view(self._dtype).view(self._shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,26 @@ class ShardedAdamW:
             for group in part.param_groups:
                 group["lr"] = rate
 
+    def clip(self, pipeline: Pipeline, bound: float) -> float:
+        """Scale all gradients so that the norm of them together is at most `bound`; the norm before.
+
+        A parameter that several processes hold counts once: at its first holder.
+        """
+        total = torch.zeros((), dtype=torch.float64)
+        for part in self.parts:
+            if torch.distributed.get_rank(part.process_group) == 0:
+                for one in self._all(part):
+                    if one.grad is not None:
+                        total += one.grad.double().pow(2).sum().cpu()
+        torch.distributed.all_reduce(total)
+        norm: float = total.sqrt().item()
+        if norm > bound:
+            for part in self.parts:
+                for one in self._all(part):
+                    if one.grad is not None:
+                        one.grad.mul_(bound / norm)
+        return norm
+
     def states(self) -> Iterator[tuple[nn.Parameter, dict[str, Tensor]]]:
         """The parameters of this process's share, and what AdamW keeps for each."""
         for part in self.parts:
@@ -57,11 +78,29 @@ class ShardedAdamW:
                 for parameter in group["params"]:
                     yield parameter, part.optim.state[parameter]
 
+    def prepare(self) -> None:
+        """Give each parameter of the share the states that AdamW makes at its first step, to be filled."""
+        for parameter, state in self.states():
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+
+    @staticmethod
+    def _all(part: ZeroRedundancyOptimizer) -> list[nn.Parameter]:
+        return [one for group in part.param_groups for one in group["params"]]
+
 
 def _sharded(
     parameters: list[nn.Parameter], group: Any, options: dict[str, Any]
 ) -> ZeroRedundancyOptimizer:
-    # One tensor after another: several at once would add nothing on a CPU, and could round differently.
-    return ZeroRedundancyOptimizer(
-        parameters, torch.optim.AdamW, process_group=group, foreach=False, **options
-    )
+    # Weights decay where they are matrices; norms and their like do not. One tensor after another: several at once
+    # would add nothing on a CPU, and could round differently.
+    matrices = [one for one in parameters if one.dim() > 1]
+    others = [one for one in parameters if one.dim() <= 1]
+    groups: list[dict[str, Any]] = [{"params": matrices}] if matrices else []
+    groups += [{"params": others, "weight_decay": 0.0}] if others else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return ZeroRedundancyOptimizer(
+            groups, torch.optim.AdamW, process_group=group, foreach=False, **options
+        )

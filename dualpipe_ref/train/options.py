@@ -66,6 +66,13 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on from the last checkpoint in --checkpoint"
     )
     parser.add_argument("--port", type=int, metavar="N", help="of the run (default: a free one)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=12.0,
+        metavar="SECONDS",
+        help="how long a process waits for another before all give up (default 12)",
+    )
     parser.add_argument("--metrics", metavar="FILE.jsonl", help="one line of JSON a step")
     parser.add_argument("--tensorboard", metavar="FOLDER", help="the same for TensorBoard")
 

@@ -22,13 +22,13 @@ def _message(pipeline: Pipeline) -> None:
 
 
 def _weights(pipeline: Pipeline) -> None:
-    """The W of one chunk runs in place of another's."""
+    """The W of a chunk runs in place of another's: the first two that wait when a W is due change places, and one is lost."""
     run, worker = pipeline.worker.run, pipeline.worker
 
     def swapped(op, mail):  # type: ignore[no-untyped-def]
-        running = worker._running
-        if op.kind is OpKind.W and op.backward.microbatch == 1:
-            running[op.backward]._waiting = {}
+        if op.kind is OpKind.W:
+            waiting = [one for one in worker._running.values() if one._waiting]
+            waiting[0]._waiting, waiting[-1]._waiting = waiting[-1]._waiting, {}
         run(op, mail)
 
     worker.run = swapped  # type: ignore[method-assign]

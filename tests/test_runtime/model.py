@@ -68,7 +68,10 @@ def unparallel(
     """
     torch.manual_seed(7)
     model = stage_of(layers, 0, 1, Alone())
-    optimizer = torch.optim.AdamW(model.parameters(), foreach=False, **ADAMW)
+    decayed = [one for one in model.parameters() if one.dim() > 1]
+    others = [one for one in model.parameters() if one.dim() <= 1]
+    groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, foreach=False, **ADAMW)
     routers = [one for one in model.modules() if isinstance(one, Router)]
     losses: list[list[dict[tuple[int, int], Tensor]]] = []
     loads = []

@@ -1,0 +1,114 @@
+"""The training command: it learns, goes on bit for bit where it stopped, and whatever the cut, sees the same step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributed.checkpoint import FileSystemReader, load
+
+from tests.test_project.files import ROOT
+
+SMALL = "--tokens 16 --sequences 1 --hidden 16 --experts 4 --microbatches 4 --evaluate-every 2 --warmup 2"
+
+
+def train(*options: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dualpipe_ref", "train", *SMALL.split(), *map(str, options)]
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert ended.returncode == expect, f"{ended.stdout[-2000:]} {ended.stderr[-3000:]}"
+    return ended
+
+
+def losses(file: Path) -> list[tuple[int, float, float]]:
+    rows = map(json.loads, file.read_text().splitlines())
+    return [(row["step"], row["loss"], row["gradient_norm"]) for row in rows]
+
+
+def tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    kept = FileSystemReader(checkpoint).read_metadata().state_dict_metadata
+    state = {
+        name: torch.empty(one.size, dtype=one.properties.dtype)
+        for name, one in kept.items()
+        if not name.startswith("random")
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this is one process
+        load(state, checkpoint_id=checkpoint, no_dist=True)
+    return state
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four steps of DualPipe on two processes, without a stop."""
+    folder = tmp_path_factory.mktemp("straight")
+    options = ["--nproc", 2, "--steps", 4, "--checkpoint", folder, "--checkpoint-every", 2]
+    train(*options, "--metrics", folder / "metrics.jsonl")
+    return folder
+
+
+def test_a_run_goes_on_bit_for_bit_where_it_was_stopped(straight: Path, tmp_path: Path) -> None:
+    (straight / "step-00000002").rename(tmp_path / "step-00000002")
+    metrics = tmp_path / "metrics.jsonl"
+    options = ["--nproc", 2, "--steps", 4, "--checkpoint", tmp_path, "--resume"]
+    said = train(*options, "--metrics", metrics).stdout
+    (tmp_path / "step-00000002").rename(straight / "step-00000002")
+    assert "goes on after step 2" in said
+    assert losses(metrics) == losses(straight / "metrics.jsonl")[2:]
+    wanted = tensors(straight / "step-00000004")
+    for name, value in tensors(tmp_path / "step-00000004").items():
+        assert torch.equal(value, wanted[name]), name
+
+
+def losses_of(metrics: Path, *options: object) -> list[float]:
+    train(*options, "--steps", 2, "--metrics", metrics, "--timeout", 60)
+    return [loss for _, loss, _ in losses(metrics)]
+
+
+def test_another_schedule_sees_the_same_steps(straight: Path, tmp_path: Path) -> None:
+    wanted = [loss for _, loss, _ in losses(straight / "metrics.jsonl")]
+    got = losses_of(tmp_path / "1f1b.jsonl", "--schedule", "1f1b", "--nproc", 2)
+    assert got == pytest.approx(wanted[:2], rel=1e-5)
+
+
+def test_sharing_experts_changes_no_step(tmp_path: Path) -> None:
+    """Two copies of everything, and two processes with half of the experts each, on the same text."""
+    both = [losses_of(tmp_path / f"{how}.jsonl", "--nproc", 4, how, 2) for how in ("--dp", "--ep")]
+    assert both[0] == pytest.approx(both[1], rel=1e-5)
+
+
+def test_a_checkpoint_goes_on_with_another_schedule(straight: Path, tmp_path: Path) -> None:
+    (straight / "step-00000002").rename(tmp_path / "step-00000002")
+    metrics = tmp_path / "metrics.jsonl"
+    options = ["--schedule", "zb-h1", "--nproc", 4, "--steps", 4, "--checkpoint", tmp_path]
+    train(*options, "--resume", "--metrics", metrics)
+    (tmp_path / "step-00000002").rename(straight / "step-00000002")
+    for (_, got, _), (_, loss, _) in zip(
+        losses(metrics), losses(straight / "metrics.jsonl")[2:], strict=True
+    ):
+        assert got == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--nproc", "3"], "DualPipe needs an even number of ranks"),
+        (["--steps", "0"], "steps must be an int of at least 1"),
+        (["--data", "/nowhere.txt"], "/nowhere.txt"),
+        (["--resume"], "a run is resumed from a checkpoint folder"),
+        (["--resume", "--checkpoint", "/nowhere"], "none in /nowhere"),
+        (["--schedule", "dualpip"], "dualpipe"),
+        (["--experts", "5", "--ep", "2", "--nproc", "4"], "equally many experts"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_starts(options: list[str], says: str) -> None:
+    ended = train(*options, expect=2)
+    assert says in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not ended.stdout
