@@ -31,7 +31,8 @@ class ChunkRun:
     """The run of one chunk. Its methods are called in the order of the parts, then in the reverse order.
 
     `compute` and `start`/`finish` go forward; `compute_back` and `start_back`/`finish_back` go backward. With
-    `split`, the W of a computation waits for `weights`; without, it is done at once.
+    `split`, the W of a computation waits for `weights`; without, it is done at once. After `forward_whole` the chunk is
+    one part.
     """
 
     def __init__(self, parts: StageParts, source: Tensor, targets: Tensor | None) -> None:
@@ -130,6 +131,11 @@ class ChunkRun:
                 self.start(part)
                 self.finish()
 
+    def forward_whole(self) -> None:
+        """All of it as one computation, for a backward that takes no turns either: autograd walks one graph, and nothing is cut."""
+        parts, targets = self.parts, self.targets
+        self.compute(lambda *values: (run_parts(parts, *values, targets=targets),))
+
     def forward_only(self) -> None:
         """The same without a backward to come."""
         with torch.no_grad():
@@ -138,7 +144,7 @@ class ChunkRun:
     def judge_back(self, gradient: Tensor, *, split: bool) -> None:
         """Take the gradient of what the chunk left; the backward of what comes after the layers."""
         self.gradients = (gradient,)
-        if self.parts.after:
+        if self.parts.after:  # where nothing was cut, this is all of it
             self.compute_back(split=split)
 
     def backward(self, *, split: bool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,16 +19,12 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 Weights = Callable[[], None]
 
 
-def nothing() -> None:
-    """No parameter waits for a W."""
-
-
 def input_gradients(
     outputs: Sequence[Tensor], gradients: Sequence[Tensor], inputs: Sequence[Tensor]
 ) -> tuple[tuple[Tensor | None, ...], Weights]:
     """Gradients of `inputs` (leaves), and the W that adds those of all parameters to their `grad`.
 
-    `outputs` have a graph. The graph lives until W has run, or is dropped.
+    `outputs` have a graph. The graph lives until W has run, or is dropped. Without inputs, W is the whole backward.
 
     >>> layer, x = torch.nn.Linear(2, 1, bias=False), torch.ones(1, 2, requires_grad=True)
     >>> (gradient,), weights = input_gradients([layer(x)], [torch.ones(1, 1)], [x])
@@ -37,12 +34,12 @@ def input_gradients(
     >>> layer.weight.grad
     tensor([[1., 1.]])
     """
+    if not inputs:  # nobody waits for an I, and a backward in one go does less
+        return (), partial(torch.autograd.backward, outputs, gradients)
     graph = _Graph(outputs, inputs)
     starts = list(graph.starts())
     edges = [GradientEdge(node, place) for start in starts for node, place in start.edges]
     wanted = [*inputs, *graph.shared, *edges]
-    if not wanted:
-        return (), nothing
     found = torch.autograd.grad(
         outputs, wanted, gradients, retain_graph=bool(starts), allow_unused=True
     )

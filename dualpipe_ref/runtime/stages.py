@@ -42,6 +42,9 @@ class StageWorker:
         self.rank, self.stages, self.scale, self.order_of = rank, stages, scale, order_of
         self.homes = schedule.placement.homes[rank]
         self.last = schedule.placement.stages - 1
+        self._whole = {
+            op.backward for op in schedule.ops[rank] if op.backward and self._goes_back_whole(op)
+        }
         self.training = True
 
     def begin(self, inputs: Feed, targets: Feed) -> None:
@@ -72,10 +75,20 @@ class StageWorker:
         elif op.backward:
             self._backward(op.backward, mail, split=op.kind is OpKind.I)
 
+    def _goes_back_whole(self, op: Op) -> bool:
+        """Whether the chunk of this backward is best left whole. Cuts serve turns, and a W: each looks at all of its graph."""
+        assert op.backward
+        if op.kind is OpKind.I:  # of the first stage nobody waits for a gradient
+            return self.homes[op.backward.slot][1] == 0
+        return op.kind is OpKind.B or (op.kind is OpKind.FB and self.order_of is None)
+
     def _forward(self, place: Chunk, mail: Mail) -> None:
         chunk = self._chunk(place, mail)
         if self.training:
-            chunk.forward()
+            if place in self._whole:
+                chunk.forward_whole()
+            else:
+                chunk.forward()
             self._running[place] = chunk
         else:
             chunk.forward_only()
