@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from dualpipe_ref import __version__, grade_command, report, train_command
+from dualpipe_ref import __version__, compare_command, grade_command, report, train_command
 from dualpipe_ref.arguments import (
     add_cost_options,
     add_schedule_options,
@@ -147,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     add_schedule_options(made, positional=False)
     add_cost_options(made)
     _add_format(made)
+
+    made = command("compare-trace", compare_command.run, "a recorded run against the simulator")
+    compare_command.add_options(made)
 
     made = command(
         "doctor", _doctor, "what this machine can run, tier by tier, and how to get the next"

@@ -1,0 +1,193 @@
+"""Costs and latency from timelines, and the makespan that they predict for other steps of the same run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import median
+from typing import Any, NamedTuple
+
+from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.schedule.ir import OpKind, Schedule
+from dualpipe_ref.simulate.costs import Costs, Network, Number
+from dualpipe_ref.simulate.engine import simulate
+from dualpipe_ref.simulate.least_squares import smallest_least_squares
+from dualpipe_ref.simulate.timeline import Timeline, Transfer
+
+WARM = 5  # with so many steps the first one is left out: it loads, compiles and fills caches
+
+
+class Fit(NamedTuple):
+    """What ops and messages cost: one number a stage for each of `kinds`, the kinds that the schedule runs."""
+
+    costs: Costs
+    latency: Number
+    kinds: tuple[OpKind, ...]
+
+
+class _Work(NamedTuple):
+    """One op's time: from when its rank was free and its messages were there to its end."""
+
+    kind: OpKind
+    forward_stage: int
+    backward_stage: int
+    time: Number
+
+
+def fit(timelines: Sequence[Timeline]) -> Fit:
+    """The costs a stage and the latency that these steps of one schedule show.
+
+    An op's time includes what its rank did between two ops (issuing messages). Each op's is the median over the steps, a
+    stage's the mean over its ops; FB, of which each of two stages contributes half, by least squares, and where only
+    their sum shows, shared alike. The latency is the median over messages that were sent when their receiver was free
+    already (else the shortest of all): others may have been there long before anybody looked. Exact for the times of
+    an exact simulation without bandwidth and scales of ranks, and with a cost of FB of its own.
+
+    >>> from dualpipe_ref.schedule import build
+    >>> schedule = build("1f1b", 2, 4)
+    >>> found = fit([simulate(schedule, Costs(F=(1, 2), I=2, W=1), Network(latency=1))])
+    >>> [str(one) for one in found.costs.F], str(found.costs.of("B")), str(found.latency)
+    (['1', '2'], '3', '1')
+    """
+    if not timelines:
+        raise InputError("a fit takes one timeline or more", "none")
+    latency = _latency(timelines)
+    steps = [list(_works(timeline, latency)) for timeline in timelines]
+    works = [
+        ops[0]._replace(time=_median([op.time for op in ops])) for ops in zip(*steps, strict=True)
+    ]
+    kinds = tuple(kind for kind in OpKind if any(work.kind is kind for work in works))
+    stages = timelines[0].schedule.placement.stages
+    values: dict[str, Any] = {
+        kind: (_contributions if kind is OpKind.FB else _means)(
+            [work for work in works if work.kind is kind], stages
+        )
+        for kind in kinds
+    }
+    return Fit(Costs(**values), latency, kinds)
+
+
+def _median(values: list[Number]) -> Number:
+    """As `statistics.median`, and exact where the values are."""
+    if any(isinstance(value, float) for value in values):
+        return median(map(float, values))
+    return median([Fraction(value) for value in values])
+
+
+def _arrivals(timeline: Timeline) -> dict[int, Transfer]:
+    index = timeline.schedule.numbering.message_index
+    return {index(one.message): one for one in timeline.transfers}
+
+
+def _latency(timelines: Sequence[Timeline]) -> Number:
+    waited, every = [], []
+    for timeline in timelines:
+        arrivals = _arrivals(timeline)
+        for rank, ops in enumerate(timeline.schedule.flat_ops):
+            free: Number = 0
+            for flat, end in zip(ops, timeline.ends[rank], strict=True):
+                for transfer in map(arrivals.__getitem__, flat[3]):
+                    way = transfer.end - transfer.sent
+                    every.append(way)
+                    if transfer.sent >= free:
+                        waited.append(way)
+                free = end
+    return _median(waited) if waited else min(every, default=0)
+
+
+def _works(timeline: Timeline, latency: Number) -> Iterator[_Work]:
+    schedule, arrivals = timeline.schedule, _arrivals(timeline)
+    for rank, ops in enumerate(schedule.ops):
+        free = timeline.starts[rank][0] if ops else 0
+        stage = [stage for _, stage in schedule.placement.homes[rank]]
+        for op, flat, end in zip(ops, schedule.flat_ops[rank], timeline.ends[rank], strict=True):
+            transfers = map(arrivals.__getitem__, flat[3])
+            # One that left early enough was there, whenever it was looked at.
+            began = max([free, *(one.end for one in transfers if one.sent + latency > free)])
+            yield _Work(
+                op.kind,
+                stage[op.forward.slot] if op.forward else 0,
+                stage[op.backward.slot] if op.backward else 0,
+                end - began,
+            )
+            free = end
+
+
+def _means(works: Sequence[_Work], stages: int) -> tuple[Number, ...]:
+    """The mean of each stage's ops; a stage without one (of an odd schedule) gets the mean of all."""
+    times: dict[int, list[Number]] = defaultdict(list)
+    for work in works:
+        times[work.forward_stage if work.kind is OpKind.F else work.backward_stage].append(
+            work.time
+        )
+    every = [work.time for work in works]
+    return tuple(_mean(times.get(stage, every)) for stage in range(stages))
+
+
+def _mean(values: Sequence[Number]) -> Number:
+    total = sum(values)
+    return total / len(values) if isinstance(total, float) else Fraction(total) / len(values)
+
+
+def _contributions(works: Sequence[_Work], stages: int) -> tuple[Number, ...]:
+    pairs = [(work.forward_stage, work.backward_stage) for work in works]
+    found = smallest_least_squares(pairs, [Fraction(work.time) * 2 for work in works], stages)
+    known = [value for value in found if value is not None]
+    values = [_mean(known) if value is None else value for value in found]
+    exact = not any(isinstance(work.time, float) for work in works)
+    return tuple(values if exact else map(float, values))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run against the simulator: costs from one half of its steps, makespan and idle time of the other half."""
+
+    schedule: Schedule
+    fit: Fit
+    predicted: Timeline
+    held_out: Sequence[Timeline]
+    left_out: int
+
+    @property
+    def measured(self) -> Number:
+        """Median makespan of the held-out steps."""
+        return _median([one.makespan for one in self.held_out])
+
+    @property
+    def difference(self) -> float:
+        """How much longer than measured the prediction is, as a share of the measured makespan."""
+        return float(self.predicted.makespan / self.measured - 1)
+
+    @property
+    def middle(self) -> Timeline:
+        """The held-out step of median makespan."""
+        return sorted(self.held_out, key=lambda one: one.makespan)[len(self.held_out) // 2]
+
+    @property
+    def idle(self) -> tuple[Number, ...]:
+        """Median idle time of each rank in the held-out steps."""
+        return tuple(
+            map(_median, map(list, zip(*(one.idle for one in self.held_out), strict=True)))
+        )
+
+
+def compare(timelines: Sequence[Timeline]) -> Comparison:
+    """Fit every other step, predict the rest. Of five steps or more the first is left out as a warm-up.
+
+    Halves are taken in turns, so that a machine that gets slower does so in both. Raises `InputError` for one step.
+
+    >>> from dualpipe_ref.schedule import build
+    >>> step = simulate(build("dualpipe", 4, 8), Costs(FB=2.5), Network(latency=1))
+    >>> compare([step, step]).difference
+    0.0
+    """
+    left_out = 1 if len(timelines) >= WARM else 0
+    kept = timelines[left_out:]
+    if len(kept) < 2:
+        raise InputError("a prediction needs a step to learn from and another", f"{len(kept)}", "2")
+    found = fit(kept[::2])
+    schedule = kept[0].schedule
+    predicted = simulate(schedule, found.costs, Network(latency=found.latency))
+    return Comparison(schedule, found, predicted, kept[1::2], left_out)
