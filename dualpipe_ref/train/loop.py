@@ -73,7 +73,8 @@ class Trainer:
         return Stage(model, number, stages, buffer, self.settings.seed)
 
     def step(self) -> Numbers:
-        """One step. Raises `runtime.failure.StepError`."""
+        """One step, begun by all together. Raises `runtime.failure.StepError`."""
+        torch.distributed.barrier()
         settings, began = self.settings, time.perf_counter()
         self.optimizer.zero_grad()
         self.optimizer.set_learning_rate(settings.learning_rate_at(self.done))

@@ -74,6 +74,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         help="how long a process waits for another before all give up (default 12)",
     )
     parser.add_argument("--metrics", metavar="FILE.jsonl", help="one line of JSON a step")
+    parser.add_argument(
+        "--trace", metavar="FILE.json", help="the recorded run, for dualpipe-ref compare-trace"
+    )
     parser.add_argument("--tensorboard", metavar="FOLDER", help="the same for TensorBoard")
 
 

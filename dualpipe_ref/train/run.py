@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed
 
+from dualpipe_ref.runtime.trace import RunTrace
 from dualpipe_ref.train.loop import Trainer
 from dualpipe_ref.train.metrics import JsonLines, Progress, Sink, tensorboard_if_there
 from dualpipe_ref.train.options import add_train_options, settings_from
@@ -31,17 +32,24 @@ def main() -> None:
     trainer = Trainer(settings, text)
     if settings.resume:
         trainer.resume()
+    # One copy of the pipeline stands for all: they run the same program.
+    is_traced = options.trace and trainer.grid.data_rank == trainer.grid.expert_rank == 0
+    trace = RunTrace(trainer.pipeline.executor) if is_traced else None
     with ExitStack() as stack:
         report = _Report(trainer, options, stack)
         report.begin()
         while trainer.done < settings.steps:
             numbers = trainer.step()._asdict()
+            if trace:
+                trace.add_step()
             is_last = trainer.done == settings.steps
             if is_last or trainer.done % settings.evaluate_every == 0:
                 numbers["held_out_loss"] = trainer.evaluate()
             report.step(numbers)
             if settings.checkpoint and (is_last or trainer.done % settings.checkpoint_every == 0):
                 report.say(f"checkpoint: {trainer.save()}")
+    if trace:
+        trace.write(options.trace, trainer.about())
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
