@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from dualpipe_ref import __version__, compare_command, grade_command, report, train_command
@@ -163,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     train_command.add_options(made)
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
-    made.add_argument("name", choices=["schedule"])
+    made.add_argument("name", choices=["schedule", "step"])
     made.add_argument("--out", metavar="FILE")
     return parser
 
@@ -286,6 +287,5 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from dualpipe_ref.bench import schedule as bench_schedule
-
-    return bench_schedule.main(options.out)
+    status: int = import_module(f"dualpipe_ref.bench.{options.name}").main(options.out)
+    return status

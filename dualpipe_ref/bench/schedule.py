@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
-import re
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from dualpipe_ref.bench.memory import peak_gigabytes
 from dualpipe_ref.bench.results import Row, as_text, record
 from dualpipe_ref.schedule import build
 from dualpipe_ref.schedule.verify import verify
@@ -162,18 +160,7 @@ def peak(kind: str, ranks: int, microbatches: int) -> str:
     """Peak resident memory of this process in GB after the schedule is made, and after it has been
     verified and simulated too."""
     schedule = build(kind, ranks, microbatches)
-    generated = _peak_gigabytes()
+    generated = peak_gigabytes()
     verify(schedule)
     simulate(schedule, Costs(FB=3))
-    return f"{generated} {_peak_gigabytes()}"
-
-
-def _peak_gigabytes() -> float:
-    # On Linux getrusage still counts the parent's memory from before this program was started.
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if peak:
-            return int(peak[1]) * 1024 / 1e9
-    scale = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others kilobytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
+    return f"{generated} {peak_gigabytes()}"

@@ -1,0 +1,131 @@
+"""Forward and backward of a step beside torch.distributed.pipelining: the same stages, data, and order of work.
+
+Both sides run in the same processes, one thread each, in turn; what counts is the ratio of two runs that follow each
+other, which other work on the machine disturbs less than times. There is no optimizer step on either side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from dualpipe_ref.bench.results import Row, as_text, record
+from dualpipe_ref.train.launch import Outcome, launch
+
+if TYPE_CHECKING:
+    from dualpipe_ref.bench.peers import Case
+
+WORKER = ("dualpipe_ref.bench.step_worker",)
+# The forward of one layer takes 5 to 10 ms on a core of 2024.
+MODEL = {
+    "hidden": 256,
+    "layers": 8,
+    "heads": 4,
+    "head_dim": 64,
+    "rotary_dim": 32,
+    "key_value_latent": 128,
+    "expert_hidden": 256,
+}
+TOKENS, MICROBATCHES = 128, 8
+RANKS = (2, 4)  # with 4, more processes than cores here: they measure the work, not the waiting
+RUNS, MEMORY_RUNS = 21, 3
+
+
+class BenchError(RuntimeError):
+    """The processes of a bench have failed, or the two sides do not compute the same."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.message)
+
+
+def main(out: str | None = None) -> int:
+    """Run the bench, print its rows, write them to `out` (default book/results/step.json)."""
+    from dualpipe_ref.bench.peers import CLASSES, Case
+
+    rows: list[Row] = []
+    try:
+        for ranks in RANKS:
+            for kind in CLASSES:
+                case = Case(kind, ranks, MICROBATCHES, TOKENS, MODEL)
+                rows += [*_time_rows(case), *_memory_rows(case)]
+    except BenchError as error:
+        print(f"dualpipe-ref: {error}", file=sys.stderr)
+        return error.outcome.status
+    path = record("step", "CPU", rows, ["torch"], out)
+    print(as_text(rows))
+    print(path)
+    return 0
+
+
+def run(
+    case: Case, what: str, runs: int, *side: str, worker: Sequence[str] = WORKER
+) -> dict[str, Any]:
+    """What rank 0 of a fresh set of processes reports; see `step_worker`, the default `worker`. Raises `BenchError`."""
+    module, *first = worker
+    with tempfile.TemporaryDirectory() as folder:
+        case_path, out = Path(folder, "case.json"), Path(folder, "out.json")
+        case_path.write_text(json.dumps(dataclasses.asdict(case)))
+        arguments = [*first, what, str(case_path), str(runs), str(out), *side]
+        outcome = launch(module, arguments, case.ranks)
+        if outcome.status:
+            raise BenchError(outcome)
+        result: dict[str, Any] = json.loads(out.read_text())
+        return result
+
+
+def _time_rows(case: Case) -> Iterator[Row]:
+    _say(f"{case.kind}, P = {case.ranks}: both sides {RUNS} times in turn")
+    found = run(case, "compare", RUNS)
+    name = f"step.{case.kind}_p{case.ranks}"
+    for what, unit in (("seconds", "s"), ("processor", "s")):
+        ours, theirs = found[what]["ours"], found[what]["theirs"]
+        ratios = [here / there for here, there in zip(ours, theirs, strict=True)]
+        low, high = median_interval(ratios)
+        why = f"the interval of 95 % is [{low:.3f}, {high:.3f}]"
+        target = "<= 1.0" if what == "seconds" and case.ranks == RANKS[0] else None
+        yield Row(f"{name}_{what}_ours", median(ours), unit)
+        yield Row(f"{name}_{what}_torch", median(theirs), unit)
+        yield Row(f"{name}_{what}_ratio", median(ratios), "ours / torch", target, why)
+        yield Row(f"{name}_{what}_ratio_low", low, "ours / torch")
+        yield Row(f"{name}_{what}_ratio_high", high, "ours / torch")
+    _say("losses and gradients of both sides are equal bit for bit")
+
+
+def _memory_rows(case: Case) -> Iterator[Row]:
+    for side, name in (("ours", "ours"), ("theirs", "torch")):
+        _say(f"{case.kind}, P = {case.ranks}: memory of {name} alone")
+        found = run(case, "memory", MEMORY_RUNS, side)
+        prefix = f"step.{case.kind}_p{case.ranks}_memory_{name}"
+        yield Row(prefix, max(found["peak"]), "GB")
+        yield Row(f"{prefix}_of_steps", max(found["steps"]), "GB")
+
+
+def median_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
+    """The narrowest pair of order statistics, as far from either end, that holds the median with this probability at least.
+
+    Nothing is assumed of the distribution: the number of values below the median is binomial (David and Nagaraja,
+    Order Statistics, section 7.1). With fewer than 6 values no pair reaches 95 %; the extremes are returned.
+
+    >>> median_interval(list(range(1, 22)))
+    (6, 16)
+    """
+    ordered, count = sorted(values), len(values)
+    outside, place = 0.0, 0
+    for below in range(count // 2):
+        outside += 2 * math.comb(count, below) / 2**count
+        if outside > 1 - confidence:
+            break
+        place = below
+    return ordered[place], ordered[count - 1 - place]
+
+
+def _say(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
