@@ -39,8 +39,7 @@ class _Work(NamedTuple):
 def fit(timelines: Sequence[Timeline]) -> Fit:
     """The costs a stage and the latency that these steps of one schedule show.
 
-    An op's time includes what its rank did between two ops (issuing messages). Each op's is the median over the steps, a
-    stage's the mean over its ops; FB, of which each of two stages contributes half, by least squares, and where only
+    An op's time includes what its rank did between two ops (issuing messages). A stage's is the mean over its ops; FB, of which each of two stages contributes half, by least squares, and where only
     their sum shows, shared alike. The latency is the median over messages that were sent when their receiver was free
     already (else the shortest of all): others may have been there long before anybody looked. Exact for the times of
     an exact simulation without bandwidth and scales of ranks, and with a cost of FB of its own.
@@ -54,10 +53,7 @@ def fit(timelines: Sequence[Timeline]) -> Fit:
     if not timelines:
         raise InputError("a fit takes one timeline or more", "none")
     latency = _latency(timelines)
-    steps = [list(_works(timeline, latency)) for timeline in timelines]
-    works = [
-        ops[0]._replace(time=_median([op.time for op in ops])) for ops in zip(*steps, strict=True)
-    ]
+    works = [work for timeline in timelines for work in _works(timeline, latency)]
     kinds = tuple(kind for kind in OpKind if any(work.kind is kind for work in works))
     stages = timelines[0].schedule.placement.stages
     values: dict[str, Any] = {
@@ -162,8 +158,8 @@ class Comparison:
 
     @property
     def middle(self) -> Timeline:
-        """The held-out step of median makespan."""
-        return sorted(self.held_out, key=lambda one: one.makespan)[len(self.held_out) // 2]
+        """A held-out step of median makespan."""
+        return _by_makespan(self.held_out)[len(self.held_out) // 2]
 
     @property
     def idle(self) -> tuple[Number, ...]:
@@ -173,10 +169,22 @@ class Comparison:
         )
 
 
+def _by_makespan(timelines: Sequence[Timeline]) -> list[Timeline]:
+    return sorted(timelines, key=lambda one: one.makespan)
+
+
+def _middle(timelines: Sequence[Timeline]) -> list[Timeline]:
+    """Without the longest and the shortest quarter."""
+    edge = len(timelines) // 4
+    return _by_makespan(timelines)[edge : len(timelines) - edge]
+
+
 def compare(timelines: Sequence[Timeline]) -> Comparison:
     """Fit every other step, predict the rest. Of five steps or more the first is left out as a warm-up.
 
-    Halves are taken in turns, so that a machine that gets slower does so in both. Raises `InputError` for one step.
+    Halves are taken in turns, so that a machine that gets slower does so in both. Of the first half those steps are
+    fitted whose makespan is in the middle: its longest and shortest quarter tell of disturbances. Raises `InputError`
+    for a single step.
 
     >>> from dualpipe_ref.schedule import build
     >>> step = simulate(build("dualpipe", 4, 8), Costs(FB=2.5), Network(latency=1))
@@ -187,7 +195,7 @@ def compare(timelines: Sequence[Timeline]) -> Comparison:
     kept = timelines[left_out:]
     if len(kept) < 2:
         raise InputError("a prediction needs a step to learn from and another", f"{len(kept)}", "2")
-    found = fit(kept[::2])
+    found = fit(_middle(kept[::2]))
     schedule = kept[0].schedule
     predicted = simulate(schedule, found.costs, Network(latency=found.latency))
     return Comparison(schedule, found, predicted, kept[1::2], left_out)

@@ -89,13 +89,16 @@ def test_a_message_seen_late_changes_no_cost(
 
 
 def test_an_op_that_takes_longer_changes_its_cost() -> None:
-    """The planted fault: one op of one step; and the median of three steps does without it."""
+    """The planted fault: one op of one step. It is seen; among four steps, it is a disturbance."""
     schedule = build("gpipe", 2, 2)
     right = simulate(schedule)
     wrong = replace(right, ends=((*right.ends[0][:-1], right.ends[0][-1] + 4), right.ends[1]))
     assert fit([right]).costs.of("B") == 2
     assert fit([wrong]).costs.of("B") == 4
-    assert fit([right, wrong, right]).costs.of("B") == 2
+    assert compare([wrong, wrong]).fit.costs.of("B") == 4
+    assert compare([wrong, *[right] * 7]).fit.costs.of("B") == 2
+    assert compare([right, right, wrong, *[right] * 6]).difference == 0
+    assert compare([wrong, right]).difference > 0
 
 
 def test_no_steps_and_one_step_are_refused() -> None:
