@@ -17,8 +17,14 @@ from tests.ranks import run_ranks
 
 WORKER = "tests.test_runtime.timed_worker"
 UNIT = 40e6  # ns: a message takes about 0.5 ms of a loaded machine, and some 15 stand one behind another
-EIGHT = "gpipe:20 1f1b:20 interleaved:24 zb-h1:20 zb-v:20 chimera:24 dualpipe:20 dualpipev:20"
-OVERLAPPED = "dualpipe:20:2.2 dualpipev:20:2.2"
+EIGHT = (
+    "gpipe:20 1f1b:20 interleaved:24 zb-h1:20 zb-v:20 chimera:24 dualpipe:20 dualpipev:20"
+    " dualpipe:20:2.2 dualpipev:20:2.2"
+)
+FOUR = (
+    "gpipe:8 1f1b:8 interleaved:8 zb-h1:8 zb-v:8 chimera:8 dualpipe:8 dualpipev:8"
+    " dualpipe:8:2.2 dualpipev:8:2.2"
+)
 
 
 def said(
@@ -35,9 +41,11 @@ def best(one: dict[str, Any]) -> float:
     return min(map(abs, one["differences"]))
 
 
-def test_eight_ranks_take_the_time_of_the_simulator(tmp_path: Path) -> None:
-    cases = f"{EIGHT} {OVERLAPPED}"
-    found = said(8, tmp_path, cases, UNIT)
+@pytest.mark.parametrize(
+    ("ranks", "cases"), [(4, FOUR), pytest.param(8, EIGHT, marks=pytest.mark.slow)]
+)
+def test_a_step_takes_the_time_of_the_simulator(ranks: int, cases: str, tmp_path: Path) -> None:
+    found = said(ranks, tmp_path, cases, UNIT)
     assert [one["case"] for one in found] == cases.split()
     for one in found:
         print(f"{one['case']:20} {[f'{100 * part:+.2f} %' for part in one['differences']]}")
