@@ -18,6 +18,8 @@ class Collective:
 
     In the `background`, one thread of this process talks to the network and another computes. All that goes over one
     group must go through one Collective then: ranks agree on the order of collectives because one thread issues them.
+    All ranks of the group make their Collective together: counts have a group of their own, so that they do not wait
+    behind the rows that are still on their way.
     """
 
     def __init__(
@@ -27,13 +29,15 @@ class Collective:
         self._thread = ThreadPoolExecutor(1, "all-to-all") if background else None
         self.rank = torch.distributed.get_rank(group)
         self.ranks = torch.distributed.get_world_size(group)
+        members = torch.distributed.get_process_group_ranks(group)
+        self._counts = torch.distributed.new_group(members, use_local_synchronization=True)
 
     def soon(self, begin: Callable[[], Result]) -> Callable[[], Result]:
         return self._thread.submit(begin).result if self._thread else now(begin)
 
     def exchange_counts(self, counts: Tensor) -> Tensor:
         got = torch.empty_like(counts)
-        torch.distributed.all_to_all_single(got, counts, group=self.group)
+        torch.distributed.all_to_all_single(got, counts, group=self._counts)
         return got
 
     def exchange(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Pending:
