@@ -56,12 +56,13 @@ class ShardedAdamW:
 
         A parameter that several processes hold counts once: at its first holder.
         """
-        total = torch.zeros((), dtype=torch.float64)
+        device = self._all(self.parts[0])[0].device
+        total = torch.zeros((), dtype=torch.float64, device=device)
         for part in self.parts:
             if torch.distributed.get_rank(part.process_group) == 0:
                 for one in self._all(part):
                     if one.grad is not None:
-                        total += one.grad.double().pow(2).sum().cpu()
+                        total += one.grad.double().pow(2).sum()
         torch.distributed.all_reduce(total)
         norm: float = total.sqrt().item()
         if norm > bound:

@@ -42,12 +42,16 @@ class Numbers(NamedTuple):
 class Trainer:
     """One process of a run; all processes make it and call its methods together, after `init_process_group`."""
 
-    def __init__(self, settings: TrainSettings, text: Text) -> None:
-        self.settings, self.text = settings, text
+    def __init__(
+        self, settings: TrainSettings, text: Text, device: torch.device | None = None
+    ) -> None:
+        self.settings, self.text, self.device = settings, text, device or torch.device("cpu")
         self.schedule = build(
             settings.schedule, settings.pipeline_ranks, settings.microbatches, settings.chunks
         )
-        self.grid = make_grid(self.schedule, settings.expert_ranks, settings.data_ranks)
+        self.grid = make_grid(
+            self.schedule, settings.expert_ranks, settings.data_ranks, self.device.type
+        )
         self.corpus = Corpus(text.content, settings.tokens, settings.seed)
         shared = settings.expert_ranks > 1
         self._mover: Mover = Collective(self.grid.experts, background=True) if shared else Alone()
@@ -58,6 +62,7 @@ class Trainer:
             (settings.sequences, settings.tokens, settings.model.hidden),
             # Nothing is sent where one process has all experts: then F simply comes before B.
             order_of=published_order if shared else None,
+            device=self.device,
         )
         self.optimizer = ShardedAdamW(
             self.pipeline,
@@ -70,7 +75,9 @@ class Trainer:
     def _stage(self, number: int, stages: int) -> Stage:
         model = self.settings.model
         buffer = Buffer(Topology(1, self._mover.ranks), model.experts, self._mover)
-        return Stage(model, number, stages, buffer, self.settings.seed)
+        made = Stage(model, number, stages, buffer, self.settings.seed)
+        made.to(self.device)
+        return made
 
     def step(self) -> Numbers:
         """One step, begun by all together. Raises `runtime.failure.StepError`."""
@@ -104,14 +111,17 @@ class Trainer:
                     settings.expert_ranks,
                 )
                 key = direction, microbatch
-                inputs[key], targets[key] = self.corpus.batch(place, settings.sequences)
+                inputs[key], targets[key] = self._here(self.corpus.batch(place, settings.sequences))
         return inputs, targets
+
+    def _here(self, both: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return both[0].to(self.device), both[1].to(self.device)
 
     def _means(self, losses: Losses) -> tuple[float, float]:
         """Mean loss over all micro-batches of all processes, and mean share of the step in which a rank ran no op."""
         ops = self.pipeline.recorder.ops
         busy = sum(end - start for _, start, end in ops) / (ops[-1][2] - self._first())
-        row = torch.tensor([float(sum(losses.values())), busy], dtype=torch.float64)
+        row = torch.tensor([float(sum(losses.values())), busy], dtype=torch.float64).to(self.device)
         torch.distributed.all_reduce(row)
         copies = self.settings.expert_ranks * self.settings.data_ranks
         loss = row[0].item() / (self.settings.microbatches * copies)
@@ -132,7 +142,7 @@ class Trainer:
         whole = settings.microbatches * copies
         passes = max(1, EVALUATION_TOKENS // (whole * each * settings.tokens))
         there = self.corpus.evaluation_sequences // each
-        total, count = torch.zeros((), dtype=torch.float64), 0
+        total, count = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for number in range(min(passes, max(1, there // whole))):
             inputs, targets = {}, {}
             for direction in range(directions):
@@ -140,7 +150,8 @@ class Trainer:
                     place = (number * copies + replica) * settings.microbatches
                     place += microbatch * directions + direction
                     key = direction, microbatch
-                    inputs[key], targets[key] = self.corpus.evaluation(place % there, each)
+                    both = self.corpus.evaluation(place % there, each)
+                    inputs[key], targets[key] = self._here(both)
             total += sum(map(float, self.pipeline.evaluate(inputs, targets).values()))
             count += whole
         torch.distributed.all_reduce(total)

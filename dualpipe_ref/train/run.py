@@ -28,8 +28,10 @@ def main() -> None:
     text = load_text(settings.data)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.manual_seed(settings.seed)
-    torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=options.timeout))
-    trainer = Trainer(settings, text)
+    device = _device()
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=options.timeout))
+    trainer = Trainer(settings, text, device)
     if settings.resume:
         trainer.resume()
     # One copy of the pipeline stands for all: they run the same program.
@@ -52,6 +54,15 @@ def main() -> None:
         trace.write(options.trace, trainer.about())
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+def _device() -> torch.device:
+    """A GPU of its own for each process of this machine, or else the CPU for all."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if torch.cuda.is_available() and torch.cuda.device_count() >= here:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
 
 
 class _Report:
