@@ -22,7 +22,7 @@ def keep_to_core() -> None:
     # Go before other sessions' processes on that core, all threads alike: a communication thread that goes before
     # the one which computes spins and starves it. Not every kernel has such groups, and not every user may.
     with suppress(OSError):
-        Path("/proc/self/autogroup").write_text("-15")
+        Path("/proc/self/autogroup").write_text("-20")
 
 
 def main() -> None:
