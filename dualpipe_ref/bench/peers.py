@@ -92,7 +92,7 @@ class Ours:
         ]
 
     def step(self) -> list[Tensor]:
-        losses = self.pipeline.step(*self._feeds)
+        losses = self.pipeline.run(*self._feeds)
         return [losses[key] for key in sorted(losses)]
 
     def gradients(self) -> dict[str, Tensor]:

@@ -55,7 +55,9 @@ def main(out: str | None = None) -> int:
         for ranks in RANKS:
             for kind in CLASSES:
                 case = Case(kind, ranks, MICROBATCHES, TOKENS, MODEL)
-                rows += [*_time_rows(case), *_memory_rows(case)]
+                found = [*_time_rows(case), *_memory_rows(case)]
+                _say("\n" + as_text(found))
+                rows += found
     except BenchError as error:
         print(f"dualpipe-ref: {error}", file=sys.stderr)
         return error.outcome.status

@@ -14,7 +14,7 @@ class OtherData(peers.Theirs):
 
     def __init__(self, case: peers.Case) -> None:
         super().__init__(case)
-        self.inputs[-1, 0] = 1 - self.inputs[-1, 0]
+        self.inputs[-1, 0] = (self.inputs[-1, 0] + 1) % case.config().vocabulary
 
 
 class OtherTarget(peers.Theirs):
@@ -22,7 +22,7 @@ class OtherTarget(peers.Theirs):
 
     def __init__(self, case: peers.Case) -> None:
         super().__init__(case)
-        self.targets[-1, 0] = 1 - self.targets[-1, 0]
+        self.targets[-1, 0] = (self.targets[-1, 0] + 1) % case.config().vocabulary
 
 
 class OtherGradient(peers.Theirs):
