@@ -99,8 +99,9 @@ class _Kept:
         self._pending, self._moved = pending, moved
 
     def wait(self) -> Tensor:
-        self._moved.got = self._pending.wait()
-        return self._moved.got
+        got = self._pending.wait()
+        self._moved.got = got.detach()  # autograd makes what a function returns part of its graph
+        return got
 
 
 class Replayed:
@@ -127,7 +128,7 @@ class Replayed:
         # A rank's rows for itself are copied, as without the double.
         rows.contiguous()[first : first + sent[self.rank]].clone()
         assert moved.got is not None
-        return _Here(moved.got)
+        return _Here(moved.got.detach())
 
 
 class _Here:

@@ -50,7 +50,8 @@ def made_up(together: float, part: float = 1.0, exchange: float = 1.5) -> Rank:
             moments.append((now, now + length))
             now += length
         pieces = [[part * number for number in range(13)] for op in ops if op.kind is OpKind.FB]
-        return {"run": name, "ops": moments, "pieces": pieces if name.startswith("over") else []}
+        pieces = pieces if name.startswith("overlap") else []
+        return {"run": name, "ops": moments, "pieces": pieces, "core": 1.0}
 
     moved = {OpKind.W: 0, OpKind.FB: 8}
     alone = {"run": EXCHANGES, "exchanges": [[exchange] * moved.get(op.kind, 4) for op in ops]}

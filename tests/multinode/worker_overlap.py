@@ -5,7 +5,8 @@ Usage: torchrun ... -m tests.multinode.worker_overlap MICROBATCHES REPEATS RUN .
 A run is one of RUNS. Each first records what the exchanges bring (see `movers`), then all are measured in turn, REPEATS
 times. Prints a JSON object for each: its name; `ops`, the (start, end) of each op in seconds from the first start; and of
 each pair in `pieces` the moments before and between its computations; for exchanges alone in `exchanges` the seconds of
-each, by op. Ends with an error unless losses and gradients of all runs are equal, bit for bit.
+each, by op; `core` is processor time over time. Ends with an error unless losses and gradients of all runs are equal,
+bit for bit.
 """
 
 from __future__ import annotations
@@ -169,12 +170,14 @@ class Bench:
             stage.zero_grad(set_to_none=True)
         gc.collect()
         dist.barrier()
+        began, used = time.monotonic(), time.process_time()
         losses = pipeline.run(*self.feeds)
+        core = (time.process_time() - used) / (time.monotonic() - began)
         self._compare(losses, pipeline.stages)
         first = pipeline.recorder.ops[0][1] / 1e9
         ops = [(start / 1e9 - first, end / 1e9 - first) for _, start, end in pipeline.recorder.ops]
         pieces = [[moment - first for moment in pair] for pair in self.moments]
-        return {"ops": ops, "pieces": pieces}
+        return {"ops": ops, "pieces": pieces, "core": core}
 
     def _compare(self, losses: Losses, stages: Sequence[nn.Module]) -> None:
         found = [losses[key].detach() for key in sorted(losses)]
