@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from reprlib import repr as short
 from typing import Any
 
 from dualpipe_ref.grading.answers import call
 from dualpipe_ref.grading.checks import Answer, Check, Fault
+from dualpipe_ref.grading.counterexample import Counterexample
 from dualpipe_ref.schedule import KINDS
 
 from .machine import STEPS, Action, Machine, Process, StuckError, Task, name_of, one_device, task_of
@@ -84,7 +85,7 @@ def deadlock(answer: Answer) -> Fault | None:
         try:
             Machine(task).finish(programs_of(answer, task))
         except StuckError as stuck:
-            return Fault(f"{task}: {stuck}")
+            return _fault(task, str(stuck), range(task.schedule.ranks))
     return None
 
 
@@ -98,11 +99,18 @@ def equal(answer: Answer) -> Fault | None:
             for process, state in machine.states.items():
                 for stage, weight in state.weights.items():
                     if weight != wanted[step][stage]:
-                        return Fault(
-                            f"{task}: after step {step} stage {stage} on {name_of(process)} has"
+                        what = (
+                            f"after step {step} stage {stage} on {name_of(process)} has"
                             f" w = {float(weight):.6g}; one device has {float(wanted[step][stage]):.6g}"
                         )
+                        return _fault(task, what, [process[1]])
     return None
+
+
+def _fault(task: Task, what: str, ranks: Iterable[int]) -> Fault:
+    """The step, with the last op of these ranks marked: what is wrong begins behind it."""
+    marked = [(rank, len(task.schedule.ops[rank]) - 1) for rank in ranks]
+    return Fault(f"{task}: {what}", Counterexample.at(task.schedule, marked, what))
 
 
 def finds(**chosen: bool) -> Callable[[Answer], Fault | None]:
@@ -160,6 +168,7 @@ CHECKS = (
         "healthy",
         "stages of different sizes make nobody a straggler",
         finds(slow=False, unequal=True),
+        needs=("slow rank",),  # who always says None has judged nothing
         points=1,
         hint="divide by the layers of the op's stages before you compare",
     ),
