@@ -80,10 +80,16 @@ def _action(item: Any, own: list[int], where: str) -> Action:
 
 
 def deadlock(answer: Answer) -> Fault | None:
-    """Every process reaches the end of what it does."""
+    """Every process moves each of its weights once, and reaches the end of what it does."""
     for task in tasks():
+        programs = programs_of(answer, task)
+        for process, actions in programs.items():
+            for stage in task.held[process[1]]:
+                if (times := actions.count(("step", stage))) != 1:
+                    what = f"{name_of(process)} moves stage {stage} {times} times in a step"
+                    return _fault(task, what, [process[1]])
         try:
-            Machine(task).finish(programs_of(answer, task))
+            Machine(task).finish(programs)
         except StuckError as stuck:
             return _fault(task, str(stuck), range(task.schedule.ranks))
     return None
@@ -144,7 +150,7 @@ CHECKS = (
     ),
     Check(
         "deadlock",
-        "every process reaches the end of the step",
+        "every process moves each of its stages once, and reaches the end of the step",
         deadlock,
         points=1,
         hint="look at two ranks that hold the same two stages in opposite slots",
