@@ -50,6 +50,8 @@ def sum_replicas(
 
     Nothing happens in a schedule of one direction. All ranks of the pipeline call this after a step.
     """
+    if schedule.placement.directions == 1:
+        return
     rows = [_flat(list(stage.parameters())) for stage in stages]
     for stage, row in zip(stages, sum_over_directions(schedule, rank, rows, group), strict=True):
         if row is not None:

@@ -75,6 +75,8 @@ class WorkerProcess:
         """After its end: read what is left of what it wrote, and complete the message."""
         self._process.wait()
         self._reader.join(timeout=1)  # a process that it started may hold the pipe open
+        if not self._reader.is_alive() and self._process.stderr:
+            self._process.stderr.close()
         if self._told is not None and self.failed_at is not None:
             self.failed_at = min(self.failed_at, self._told[0])
         why = self._told[1] if self._told else self._last_line

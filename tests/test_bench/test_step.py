@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from dualpipe_ref.bench.peers import CLASSES, Case
 from dualpipe_ref.bench.step import BenchError, median_interval, run
 
-# `launch` leaves the pipes of workers that have ended to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 SMALL = {
     "vocabulary": 11,
     "hidden": 12,

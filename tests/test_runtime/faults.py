@@ -28,7 +28,8 @@ def _weights(pipeline: Pipeline) -> None:
     def swapped(op, mail):  # type: ignore[no-untyped-def]
         if op.kind is OpKind.W:
             waiting = [one for one in worker._running.values() if one._waiting]
-            waiting[0]._waiting, waiting[-1]._waiting = waiting[-1]._waiting, {}
+            if waiting:
+                waiting[0]._waiting, waiting[-1]._waiting = waiting[-1]._waiting, {}
         run(op, mail)
 
     worker.run = swapped  # type: ignore[method-assign]
