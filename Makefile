@@ -1,7 +1,7 @@
 # Two commands for a newcomer: `make book` and `make test`. Each sets up .venv by itself, once.
 #
 # The default torch wheel on Linux carries CUDA (gigabytes). For the CPU build:
-#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#   make book test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -82,7 +82,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.book: $(VENV)/.python pyproject.toml $(LOCK)
-	$(PIP) install -c $(LOCK) -e '.[book]'
+	$(PIP) install -c $(LOCK) $(EXTRA_INDEX) -e '.[book]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml $(LOCK)

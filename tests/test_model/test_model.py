@@ -134,9 +134,7 @@ def test_experts_are_what_a_loop_computes() -> None:
     values = drawn(2, 4, SMALL.hidden)
     residual, tokens, experts, weights_of_token = layer.attention(values)
     wanted = residual.clone().flatten(0, 1)
-    for token, (chosen, weights) in enumerate(
-        zip(experts.tolist(), weights_of_token, strict=True)
-    ):
+    for token, (chosen, weights) in enumerate(zip(experts.tolist(), weights_of_token, strict=True)):
         one = tokens[token : token + 1]
         assert layer.shared is not None
         wanted[token] += layer.shared(one)[0]
