@@ -93,13 +93,13 @@ class Executor:
         start = clock()
         try:
             self.worker.run(op, self.mail)
-        except (InputError, StepError):
+        except StepError:
             raise
         except KeyError as error:
             raise StepError(
                 self.rank, self._place(place), f"{_name(error.args[0])} is not here"
             ) from error
-        except RuntimeError as error:
+        except (RuntimeError, InputError) as error:  # such as a NaN that reaches a router
             raise StepError(self.rank, self._place(place), "the op failed", error) from error
         self.recorder.ops.append((op, start, clock()))
 
