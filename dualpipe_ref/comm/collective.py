@@ -64,8 +64,7 @@ class Collective:
     def _operation(
         self, what: Callable[..., object], parts: Sequence[Tensor], peer: int
     ) -> torch.distributed.P2POp:
-        there = peer if self.group is None else torch.distributed.get_global_rank(self.group, peer)
-        return torch.distributed.P2POp(what, parts[peer], there, self.group)
+        return torch.distributed.P2POp(what, parts[peer], group=self.group, group_peer=peer)
 
 
 def _bytes_of(rows: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from dualpipe_ref.comm.routing import Routing
 from dualpipe_ref.model.attention import Norm, attention_of
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.experts import Experts, GatedMLP, Router
-from dualpipe_ref.model.parts import Gradients, LayerParts, Values, run_part
+from dualpipe_ref.model.parts import Gradients, LayerParts, StageParts, Values, run_parts
 
 
 class Dispatch:
@@ -121,12 +121,7 @@ class Layer(nn.Module):
 
 
 def _in_one(parts: LayerParts, values: Tensor) -> Tensor:
-    left: Values = (values,)
-    for part in parts:
-        if part:
-            left = run_part(part, left)
-    result: Tensor = left[0]
-    return result
+    return run_parts(StageParts(None, (parts,), None), values)
 
 
 class DenseLayer(nn.Module):

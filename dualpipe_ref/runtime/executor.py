@@ -70,8 +70,6 @@ class Executor:
         self.recorder.sends += [(one, now) for one in messages if one.source == self.rank]
         try:
             self.wires.issue(messages, self._give)
-        except InputError:
-            raise
         except RuntimeError as error:
             names = "; ".join(map(str, messages))
             raise StepError(

@@ -51,7 +51,7 @@ class ShardedAdamW:
             for group in part.param_groups:
                 group["lr"] = rate
 
-    def clip(self, pipeline: Pipeline, bound: float) -> float:
+    def clip(self, bound: float) -> float:
         """Scale all gradients so that the norm of them together is at most `bound`; the norm before.
 
         A parameter that several processes hold counts once: at its first holder.

@@ -96,6 +96,4 @@ class PointToPoint:
     def _operation(
         self, what: Callable[..., object], values: Tensor, peer: int
     ) -> torch.distributed.P2POp:
-        if self.group is not None:
-            peer = torch.distributed.get_global_rank(self.group, peer)
-        return torch.distributed.P2POp(what, values, peer, self.group)
+        return torch.distributed.P2POp(what, values, group=self.group, group_peer=peer)

@@ -54,16 +54,15 @@ def sum_replicas(
         return
     rows = [_flat(list(stage.parameters())) for stage in stages]
     for stage, row in zip(stages, sum_over_directions(schedule, rank, rows, group), strict=True):
-        if row is not None:
-            _set_gradients(list(stage.parameters()), row)
+        _set_gradients(list(stage.parameters()), row)
 
 
 def sum_over_directions(
     schedule: Schedule, rank: int, rows: Sequence[Tensor], group: Group | None = None
-) -> list[Tensor | None]:
-    """For each slot, its row plus the row of the same stage in the other direction, direction 0 first; None without one."""
+) -> list[Tensor]:
+    """For each slot, its row plus the row of the same stage in the other direction, direction 0 first, where there are two."""
     placement = schedule.placement
-    sums: list[Tensor | None] = [None] * len(rows)
+    sums = list(rows)
     if placement.directions == 1:
         return sums
     # All ranks go through the stages of direction 0 in one order: nobody waits for two others in a ring.
@@ -78,11 +77,10 @@ def sum_over_directions(
 
 def _exchanged(row: Tensor, peer: int, group: Group | None) -> Tensor:
     got = torch.empty_like(row)
-    peer = peer if group is None else torch.distributed.get_global_rank(group, peer)
     works = torch.distributed.batch_isend_irecv(
         [
-            torch.distributed.P2POp(torch.distributed.isend, row, peer, group),
-            torch.distributed.P2POp(torch.distributed.irecv, got, peer, group),
+            torch.distributed.P2POp(torch.distributed.isend, row, group=group, group_peer=peer),
+            torch.distributed.P2POp(torch.distributed.irecv, got, group=group, group_peer=peer),
         ]
     )
     for work in works:
@@ -98,8 +96,7 @@ def balance_routers(
     loads = [_loads(some, stage) for some, stage in zip(routers, stages, strict=True)]
     for load in loads:
         torch.distributed.all_reduce(load, group=grid.stage)
-    both = sum_over_directions(schedule, rank, loads, grid.pipeline)
-    sums = [load if whole is None else whole for load, whole in zip(loads, both, strict=True)]
+    sums = sum_over_directions(schedule, rank, loads, grid.pipeline)
     for some, load in zip(routers, sums, strict=True):
         for router, row in zip(some, load, strict=True):
             router.balance(row, speed)

@@ -39,7 +39,7 @@ class StageWorker:
                 f"{len(stages)} stages",
                 str(schedule.placement.slots),
             )
-        self.rank, self.stages, self.scale, self.order_of = rank, stages, scale, order_of
+        self.stages, self.scale, self.order_of = stages, scale, order_of
         self.homes = schedule.placement.homes[rank]
         self.last = schedule.placement.stages - 1
         self._whole = {

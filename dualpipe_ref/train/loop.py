@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,8 +86,10 @@ class Trainer:
         settings, began = self.settings, time.perf_counter()
         self.optimizer.zero_grad()
         self.optimizer.set_learning_rate(settings.learning_rate_at(self.done))
-        losses = self.pipeline.step(*self._feeds())
-        norm = self.optimizer.clip(self.pipeline, settings.clip or float("inf"))
+        losses = self.pipeline.step(
+            *self._feeds(lambda place: self.corpus.batch(place, settings.sequences))
+        )
+        norm = self.optimizer.clip(settings.clip or float("inf"))
         self.pipeline.balance(settings.bias_speed)
         self.optimizer.step()
         self.done += 1
@@ -94,8 +97,8 @@ class Trainer:
         loss, bubble = self._means(losses)
         return Numbers(loss, settings.tokens_per_step / seconds, bubble, seconds, norm)
 
-    def _feeds(self) -> tuple[Feed, Feed]:
-        """What this process's pipeline sees in the step to come."""
+    def _feeds(self, batch: Callable[[Place], tuple[Tensor, Tensor]]) -> tuple[Feed, Feed]:
+        """Inputs and targets of all micro-batches that this process's pipeline sees in one go."""
         settings, grid, directions = self.settings, self.grid, self.schedule.placement.directions
         inputs: dict[tuple[int, int], Tensor] = {}
         targets: dict[tuple[int, int], Tensor] = {}
@@ -111,11 +114,8 @@ class Trainer:
                     settings.expert_ranks,
                 )
                 key = direction, microbatch
-                inputs[key], targets[key] = self._here(self.corpus.batch(place, settings.sequences))
+                inputs[key], targets[key] = (one.to(self.device) for one in batch(place))
         return inputs, targets
-
-    def _here(self, both: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        return both[0].to(self.device), both[1].to(self.device)
 
     def _means(self, losses: Losses) -> tuple[float, float]:
         """Mean loss over all micro-batches of all processes, and mean share of the step in which a rank ran no op."""
@@ -135,24 +135,18 @@ class Trainer:
 
     def evaluate(self) -> float:
         """Mean loss on held-out text, always the same, in nats a byte."""
-        settings, grid = self.settings, self.grid
-        directions, each = self.schedule.placement.directions, settings.sequences
-        copies = settings.expert_ranks * settings.data_ranks
-        replica = grid.data_rank * settings.expert_ranks + grid.expert_rank
-        whole = settings.microbatches * copies
+        settings, each = self.settings, self.settings.sequences
+        whole = settings.microbatches * settings.expert_ranks * settings.data_ranks
         passes = max(1, EVALUATION_TOKENS // (whole * each * settings.tokens))
         there = self.corpus.evaluation_sequences // each
         total, count = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for number in range(min(passes, max(1, there // whole))):
-            inputs, targets = {}, {}
-            for direction in range(directions):
-                for microbatch in range(self.schedule.microbatches_per_direction):
-                    place = (number * copies + replica) * settings.microbatches
-                    place += microbatch * directions + direction
-                    key = direction, microbatch
-                    both = self.corpus.evaluation(place % there, each)
-                    inputs[key], targets[key] = self._here(both)
-            total += sum(map(float, self.pipeline.evaluate(inputs, targets).values()))
+
+            def batch(place: Place, first: int = number * whole) -> tuple[Tensor, Tensor]:
+                own = place.replica * settings.microbatches + place.number
+                return self.corpus.evaluation((first + own) % there, each)
+
+            total += sum(map(float, self.pipeline.evaluate(*self._feeds(batch)).values()))
             count += whole
         torch.distributed.all_reduce(total)
         mean: float = total.item() / count
