@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from dualpipe_ref.train.launch import GRACE, STOPPED, TERMINATE, launch
 from dualpipe_ref.train.options import add_train_options, settings_from
+from dualpipe_ref.train.settings import TrainSettings
+from dualpipe_ref.train.text import load_text
 
 LONGEST = 30.0  # seconds from a fault to the end of every process
 
@@ -19,6 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the settings, then launch; under torchrun, take part. 1 where a process failed, 2 for bad input."""
     settings = settings_from(options)
+    _check_files(settings)
     grace = max(2.0, LONGEST - options.timeout - STOPPED - TERMINATE)
     outcome = launch(
         "dualpipe_ref.train.run",
@@ -30,3 +34,17 @@ def run(options: argparse.Namespace) -> int:
     if outcome.message:
         print(f"dualpipe-ref: {outcome.message}", file=sys.stderr)
     return outcome.status
+
+
+def _check_files(settings: TrainSettings) -> None:
+    """Read what every process will read, so that a wrong file is told once, before any process starts.
+
+    Where there is no text yet, this makes it for all. Raises `InputError`.
+    """
+    text = load_text(settings.data)
+    if settings.resume:
+        from dualpipe_ref.train import checkpoint  # torch takes a second to load
+
+        checkpoint.check_text(
+            checkpoint.about(checkpoint.latest(Path(settings.checkpoint or "."))), text
+        )

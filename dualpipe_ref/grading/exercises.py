@@ -91,8 +91,8 @@ def _load(name: str, path: Path) -> ModuleType:
 def all_exercises() -> list[Exercise]:
     """All exercises of this checkout or installed package, by chapter.
 
-    >>> [exercise.name for exercise in all_exercises()][-1]
-    'ch09'
+    >>> [exercise.name for exercise in all_exercises()][:3]
+    ['ch01', 'ch02', 'ch03']
     """
     root = next((place for place in PLACES if place.is_dir()), PLACES[-1])
     return [Exercise(path.parent) for path in sorted(root.glob("ch[0-9][0-9]/checks.py"))]

@@ -15,6 +15,7 @@ from torch.distributed.checkpoint import FileSystemReader, load
 from tests.test_project.files import ROOT
 
 SMALL = "--tokens 16 --sequences 1 --hidden 16 --experts 4 --microbatches 4 --evaluate-every 2 --warmup 2"
+TWO = ["--nproc", "2"]
 
 
 def train(*options: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
@@ -100,9 +101,9 @@ def test_a_checkpoint_goes_on_with_another_schedule(straight: Path, tmp_path: Pa
     [
         (["--nproc", "3"], "DualPipe needs an even number of ranks"),
         (["--steps", "0"], "steps must be an int of at least 1"),
-        (["--data", "/nowhere.txt"], "/nowhere.txt"),
-        (["--resume"], "a run is resumed from a checkpoint folder"),
-        (["--resume", "--checkpoint", "/nowhere"], "none in /nowhere"),
+        ([*TWO, "--data", "/nowhere.txt"], "/nowhere.txt"),
+        ([*TWO, "--resume"], "a run is resumed from a checkpoint folder"),
+        ([*TWO, "--resume", "--checkpoint", "/nowhere"], "none in /nowhere"),
         (["--schedule", "dualpip"], "dualpipe"),
         (["--experts", "5", "--ep", "2", "--nproc", "4"], "equally many experts"),
     ],
