@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.bench.results import Row, as_text, record
-from dualpipe_ref.train.launch import Outcome, launch
+from dualpipe_ref.bench.processes import run_bench, run_processes, say
+from dualpipe_ref.bench.results import Row
 
 if TYPE_CHECKING:
     from dualpipe_ref.bench.peers import Case
@@ -38,33 +37,19 @@ RANKS = (2, 4)  # with 4, more processes than cores here: they measure the work,
 RUNS, MEMORY_RUNS = 21, 3
 
 
-class BenchError(RuntimeError):
-    """The processes of a bench have failed, or the two sides do not compute the same."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        super().__init__(outcome.message)
-
-
 def main(out: str | None = None) -> int:
     """Run the bench, print its rows, write them to `out` (default book/results/step.json)."""
+    return run_bench("step", _rows, out)
+
+
+def _rows() -> Iterator[Row]:
     from dualpipe_ref.bench.peers import CLASSES, Case
 
-    rows: list[Row] = []
-    try:
-        for ranks in RANKS:
-            for kind in CLASSES:
-                case = Case(kind, ranks, MICROBATCHES, TOKENS, MODEL)
-                found = [*_time_rows(case), *_memory_rows(case)]
-                _say("\n" + as_text(found))
-                rows += found
-    except BenchError as error:
-        print(f"dualpipe-ref: {error}", file=sys.stderr)
-        return error.outcome.status
-    path = record("step", "CPU", rows, ["torch"], out)
-    print(as_text(rows))
-    print(path)
-    return 0
+    for ranks in RANKS:
+        for kind in CLASSES:
+            case = Case(kind, ranks, MICROBATCHES, TOKENS, MODEL)
+            yield from _time_rows(case)
+            yield from _memory_rows(case)
 
 
 def run(
@@ -76,15 +61,13 @@ def run(
         case_path, out = Path(folder, "case.json"), Path(folder, "out.json")
         case_path.write_text(json.dumps(dataclasses.asdict(case)))
         arguments = [*first, what, str(case_path), str(runs), str(out), *side]
-        outcome = launch(module, arguments, case.ranks)
-        if outcome.status:
-            raise BenchError(outcome)
+        run_processes(module, arguments, case.ranks)
         result: dict[str, Any] = json.loads(out.read_text())
         return result
 
 
 def _time_rows(case: Case) -> Iterator[Row]:
-    _say(f"{case.kind}, P = {case.ranks}: both sides {RUNS} times in turn")
+    say(f"{case.kind}, P = {case.ranks}: both sides {RUNS} times in turn")
     found = run(case, "compare", RUNS)
     name = f"step.{case.kind}_p{case.ranks}"
     for what, unit in (("seconds", "s"), ("processor", "s")):
@@ -98,12 +81,12 @@ def _time_rows(case: Case) -> Iterator[Row]:
         yield Row(f"{name}_{what}_ratio", median(ratios), "ours / torch", target, why)
         yield Row(f"{name}_{what}_ratio_low", low, "ours / torch")
         yield Row(f"{name}_{what}_ratio_high", high, "ours / torch")
-    _say("losses and gradients of both sides are equal bit for bit")
+    say("losses and gradients of both sides are equal bit for bit")
 
 
 def _memory_rows(case: Case) -> Iterator[Row]:
     for side, name in (("ours", "ours"), ("theirs", "torch")):
-        _say(f"{case.kind}, P = {case.ranks}: memory of {name} alone")
+        say(f"{case.kind}, P = {case.ranks}: memory of {name} alone")
         found = run(case, "memory", MEMORY_RUNS, side)
         prefix = f"step.{case.kind}_p{case.ranks}_memory_{name}"
         yield Row(prefix, max(found["peak"]), "GB")
@@ -127,7 +110,3 @@ def median_interval(values: list[float], confidence: float = 0.95) -> tuple[floa
             break
         place = below
     return ordered[place], ordered[count - 1 - place]
-
-
-def _say(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)

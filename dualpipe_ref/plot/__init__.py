@@ -19,6 +19,7 @@ from dualpipe_ref.plot.viewer_data import viewer_data
 
 if TYPE_CHECKING:
     from dualpipe_ref.plot.comparison import draw_comparison
+    from dualpipe_ref.plot.curves import draw_curves
     from dualpipe_ref.plot.lanes_figure import draw_lanes
     from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore
     from dualpipe_ref.plot.memory import draw_memory
@@ -31,6 +32,7 @@ _LATE = {
     "explore": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
+    "draw_curves": "dualpipe_ref.plot.curves",
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
     "draw_violation": "dualpipe_ref.plot.violation",
@@ -52,6 +54,7 @@ __all__ = [
     "cells",
     "drag_lanes",
     "draw_comparison",
+    "draw_curves",
     "draw_lanes",
     "draw_memory",
     "draw_timeline",

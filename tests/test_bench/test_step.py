@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualpipe_ref.bench.peers import CLASSES, Case
-from dualpipe_ref.bench.step import BenchError, median_interval, run
+from dualpipe_ref.bench.processes import BenchError
+from dualpipe_ref.bench.step import median_interval, run
 
 SMALL = {
     "vocabulary": 11,

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import torch.distributed
 
+from dualpipe_ref.bench.timed_worker import ask_for_priority
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.mover import Alone
 from dualpipe_ref.comm.topology import Topology
@@ -29,7 +30,6 @@ from dualpipe_ref.runtime.trace import RunTrace, recording_share
 from dualpipe_ref.schedule import Schedule, build
 from dualpipe_ref.simulate import Costs
 from tests.test_runtime.model import feeds
-from tests.test_runtime.timed_worker import ask_for_priority
 
 UNIT = 10e6
 SECONDS = 7_000_000_000
