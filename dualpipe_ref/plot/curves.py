@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dualpipe_ref.plot.figure import (
@@ -100,8 +100,8 @@ def draw_curves(
     return figure
 
 
-def _inside(ticks: Sequence[float], limits: tuple[float, float]) -> list[float]:
-    return [tick for tick in ticks if limits[0] <= tick <= limits[1]]
+def _inside(ticks: Iterable[float], limits: tuple[float, float]) -> list[float]:
+    return [float(tick) for tick in ticks if limits[0] <= tick <= limits[1]]
 
 
 def _put_limit(axes: Axes, limit: tuple[str, float], palette: Palette) -> None:
