@@ -85,8 +85,9 @@ def trained_rows(folder: Path, kinds: Sequence[str]) -> Iterator[Row]:
         arguments = ["--schedule", kind, *SIZES, "--trace", path]
         run_processes("dualpipe_ref.train.run", arguments, 2)
         found = compare(read_run(path).timelines())
-        steps = ", ".join(f"{one.makespan / 1e6:.0f}" for one in found.held_out)
+        steps = ", ".join(f"{float(one.makespan) / 1e6:.0f}" for one in found.held_out)
         name = f"trace.trained_p2_{kind}"
-        why = f"steps of {steps} ms were predicted as {found.predicted.makespan / 1e6:.0f} ms"
+        why = f"steps of {steps} ms were predicted as {float(found.predicted) / 1e6:.0f} ms"
         yield Row(name, abs(found.difference), "of the makespan", "<= 0.05", why)
-        yield Row(f"{name}_makespan", found.measured / 1e6, "ms")
+        yield Row(f"{name}_makespan", float(found.measured) / 1e6, "ms")
+        yield Row(f"{name}_steady", float(found.steady.makespan) / 1e6, "ms")

@@ -137,6 +137,32 @@ class Costs:
         ]
 
 
+@dataclass(frozen=True)
+class OpTimes:
+    """A time of its own for each op of each rank, in order; for `simulate`, in place of `Costs`.
+
+    >>> from dualpipe_ref.schedule import build
+    >>> from dualpipe_ref.simulate import simulate
+    >>> simulate(build("gpipe", 2, 1), OpTimes(((1, 2), (4, 8)))).makespan
+    15
+    """
+
+    times: Sequence[Sequence[Number]]
+
+    def check_fits(self, schedule: Schedule) -> None:
+        """Raise `InputError` unless there is one time an op, each positive."""
+        counts, wanted = list(map(len, self.times)), list(map(len, schedule.ops))
+        if counts != wanted:
+            raise InputError("there is one time for each op of each rank", f"{counts}", f"{wanted}")
+        for rank, times in enumerate(self.times):
+            for place, time in enumerate(times):
+                require_positive(f"times[{rank}][{place}]", time)
+
+    def durations(self, schedule: Schedule, rank: int) -> list[Number]:
+        """Time of each op of `rank`, in order."""
+        return list(self.times[rank])
+
+
 def _half(total: Number) -> Number:
     return total / 2 if isinstance(total, float) else _plain(Fraction(total) / 2)
 

@@ -8,7 +8,7 @@ from typing import overload
 from dualpipe_ref.schedule.collection import collection_paused
 from dualpipe_ref.schedule.ir import Payload, Schedule
 from dualpipe_ref.schedule.numbering import Numbering
-from dualpipe_ref.simulate.costs import Costs, Network, Number
+from dualpipe_ref.simulate.costs import Costs, Network, Number, OpTimes
 from dualpipe_ref.simulate.timeline import Timeline, Transfer
 
 
@@ -18,7 +18,7 @@ class CannotRunError(RuntimeError):
 
 def simulate(
     schedule: Schedule,
-    costs: Costs | None = None,
+    costs: Costs | OpTimes | None = None,
     network: Network | None = None,
     *,
     until_stuck: bool = False,
@@ -55,7 +55,7 @@ def simulate(
 class _Walk:
     """State of a run: how far each rank is, what time it has, what each message has done."""
 
-    def __init__(self, schedule: Schedule, costs: Costs, network: Network) -> None:
+    def __init__(self, schedule: Schedule, costs: Costs | OpTimes, network: Network) -> None:
         count = schedule.ranks
         self.ops, self.batches = schedule.flat_ops, schedule.batches
         self.numbering, self.network = schedule.numbering, network

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
@@ -11,20 +12,25 @@ from typing import Any, NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.ir import OpKind, Schedule
-from dualpipe_ref.simulate.costs import Costs, Network, Number
+from dualpipe_ref.simulate.costs import Costs, Network, Number, OpTimes
 from dualpipe_ref.simulate.engine import simulate
 from dualpipe_ref.simulate.least_squares import smallest_least_squares
 from dualpipe_ref.simulate.timeline import Timeline, Transfer
 
+DRAWS, FEWEST, DRAWN_OPS = 101, 11, 200_000  # simulations of a step whose ops vary, and ops in all
 WARM = 5  # with so many steps the first one is left out: it loads, compiles and fills caches
 
 
 class Fit(NamedTuple):
-    """What ops and messages cost: one number a stage for each of `kinds`, the kinds that the schedule runs."""
+    """What ops and messages cost: one number a stage for each of `kinds`, the kinds that the schedule runs.
+
+    `spread` has, for each kind, how many times its cost each op took that was seen.
+    """
 
     costs: Costs
     latency: Number
     kinds: tuple[OpKind, ...]
+    spread: Mapping[OpKind, tuple[Number, ...]]
 
 
 class _Work(NamedTuple):
@@ -62,7 +68,19 @@ def fit(timelines: Sequence[Timeline]) -> Fit:
         )
         for kind in kinds
     }
-    return Fit(Costs(**values), latency, kinds)
+    costs = Costs(**values)
+    spread = {
+        kind: tuple(_times_its_cost(work, costs) for work in works if work.kind is kind)
+        for kind in kinds
+    }
+    return Fit(costs, latency, kinds, spread)
+
+
+def _times_its_cost(work: _Work, costs: Costs) -> Number:
+    cost = costs.of(work.kind, work.forward_stage, work.backward_stage)
+    if isinstance(work.time, float) or isinstance(cost, float):
+        return work.time / cost
+    return Fraction(work.time) / Fraction(cost)
 
 
 def _median(values: list[Number]) -> Number:
@@ -138,13 +156,24 @@ def _contributions(works: Sequence[_Work], stages: int) -> tuple[Number, ...]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run against the simulator: costs from one half of its steps, makespan and idle time of the other half."""
+    """A run against the simulator: costs from one half of its steps, makespan and idle time of the other half.
+
+    `draws` are simulations in which each op takes its cost times what some op of its kind has shown in the first half:
+    a rank waits for the slower of two at each message, so a step whose ops vary is longer than `steady`, in which each
+    takes its cost.
+    """
 
     schedule: Schedule
     fit: Fit
-    predicted: Timeline
+    steady: Timeline
+    draws: Sequence[Timeline]
     held_out: Sequence[Timeline]
     left_out: int
+
+    @property
+    def predicted(self) -> Number:
+        """Median makespan of the draws."""
+        return _median([one.makespan for one in self.draws])
 
     @property
     def measured(self) -> Number:
@@ -154,7 +183,12 @@ class Comparison:
     @property
     def difference(self) -> float:
         """How much longer than measured the prediction is, as a share of the measured makespan."""
-        return float(self.predicted.makespan / self.measured - 1)
+        return float(self.predicted / self.measured - 1)
+
+    @property
+    def typical(self) -> Timeline:
+        """A draw of median makespan."""
+        return _by_makespan(self.draws)[len(self.draws) // 2]
 
     @property
     def middle(self) -> Timeline:
@@ -164,9 +198,16 @@ class Comparison:
     @property
     def idle(self) -> tuple[Number, ...]:
         """Median idle time of each rank in the held-out steps."""
-        return tuple(
-            map(_median, map(list, zip(*(one.idle for one in self.held_out), strict=True)))
-        )
+        return _idle(self.held_out)
+
+    @property
+    def predicted_idle(self) -> tuple[Number, ...]:
+        """Median idle time of each rank in the draws."""
+        return _idle(self.draws)
+
+
+def _idle(timelines: Sequence[Timeline]) -> tuple[Number, ...]:
+    return tuple(map(_median, map(list, zip(*(one.idle for one in timelines), strict=True))))
 
 
 def _by_makespan(timelines: Sequence[Timeline]) -> list[Timeline]:
@@ -197,5 +238,24 @@ def compare(timelines: Sequence[Timeline]) -> Comparison:
         raise InputError("a prediction needs a step to learn from and another", f"{len(kept)}", "2")
     found = fit(_middle(kept[::2]))
     schedule = kept[0].schedule
-    predicted = simulate(schedule, found.costs, Network(latency=found.latency))
-    return Comparison(schedule, found, predicted, kept[1::2], left_out)
+    steady = simulate(schedule, found.costs, Network(latency=found.latency))
+    return Comparison(schedule, found, steady, draw(schedule, found), kept[1::2], left_out)
+
+
+def draw(schedule: Schedule, found: Fit, seed: int = 0) -> tuple[Timeline, ...]:
+    """Simulations in which ops vary, independently of each other, as those did that were fitted; the same each time."""
+    generator = random.Random(seed)
+    network = Network(latency=found.latency)
+    count = max(FEWEST, min(DRAWS, DRAWN_OPS // sum(map(len, schedule.ops))))
+
+    def times(rank: int) -> list[Number]:
+        costs = found.costs.durations(schedule, rank)
+        return [
+            cost * generator.choice(found.spread[op.kind])
+            for op, cost in zip(schedule.ops[rank], costs, strict=True)
+        ]
+
+    return tuple(
+        simulate(schedule, OpTimes([times(rank) for rank in range(schedule.ranks)]), network)
+        for _ in range(count)
+    )

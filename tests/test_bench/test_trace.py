@@ -13,10 +13,11 @@ from dualpipe_ref.bench.processes import BenchError, run_bench
 def test_a_trained_run_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = "--nproc 2 --microbatches 4 --steps 6 --hidden 16 --tokens 16 --sequences 1 --warmup 2"
     monkeypatch.setattr(trace, "SIZES", sizes.split())
-    off, makespan = trace.trained_rows(tmp_path, ["1f1b"])
+    off, makespan, steady = trace.trained_rows(tmp_path, ["1f1b"])
     assert (off.bench, off.target) == ("trace.trained_p2_1f1b", "<= 0.05")
     assert off.value >= 0
     assert makespan.value > 0
+    assert steady.value > 0
 
 
 def test_timed_devices_are_told_with_their_steps(
