@@ -68,9 +68,23 @@ class Asker {
 /** The fields, by the name of the part of the state that each one sets. */
 class Form {
   constructor(controls, onChange) {
-    this.fields = new Map(controls.map((control) => [control.name, new Field(control, onChange)]));
+    const changed = () => {
+      this.showFields();
+      onChange();
+    };
+    this.fields = new Map(controls.map((control) => [control.name, new Field(control, changed)]));
     this.element = make("form", { className: "dualpipe-controls", onsubmit: () => false });
     for (const field of this.fields.values()) this.element.append(field.element);
+    this.showFields();
+  }
+
+  /** Hide the fields that have no use in this state; `is_shown` in plot/controls.py says when that is. */
+  showFields() {
+    const values = this.values();
+    for (const { control, element } of this.fields.values()) {
+      const parts = Object.entries(control.when ?? {});
+      element.hidden = !parts.every(([part, wanted]) => wanted.includes(values[part]));
+    }
   }
 
   values() {
@@ -79,6 +93,7 @@ class Form {
 
   set(state) {
     for (const [name, field] of this.fields) if (name in state) field.value = state[name];
+    this.showFields();
   }
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dualpipe_ref.schedule.errors import InputError, shortened
@@ -33,15 +33,27 @@ def slider(
     ends: tuple[float, float],
     help: str = "",
     step: float = 1,
+    when: Mapping[str, Sequence[Any]] | None = None,
 ) -> Control:
     """A number between `ends`, which are widened where `value` lies outside.
 
+    With `when` it is shown only while each part of the state that is named there has one of these values.
+
     >>> slider("ranks", "Ranks P", 24, (2, 16))["max"]
     24
+    >>> is_shown(slider("chunks", "v", 2, (2, 8), when={"kind": ["interleaved"]}), {"kind": "1f1b"})
+    False
     """
     least, most = min(ends[0], value), max(ends[1], value)
     place = {"min": least, "max": most, "step": step, "value": value}
-    return {"name": name, "label": label, "type": "range", **place, "help": help}
+    shown = {} if when is None else {"when": {part: list(values) for part, values in when.items()}}
+    return {"name": name, "label": label, "type": "range", **place, "help": help, **shown}
+
+
+def is_shown(control: Control, state: Mapping[str, Any]) -> bool:
+    """Whether a control has a use in this state."""
+    when: dict[str, list[Any]] = control.get("when", {})
+    return all(state.get(part) in values for part, values in when.items())
 
 
 def number(name: str, label: str, value: Any, least: float, step: float, help: str = "") -> Control:

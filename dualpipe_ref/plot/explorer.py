@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from dualpipe_ref.plot.controls import Control
+from dualpipe_ref.plot.controls import Control, is_shown
 from dualpipe_ref.plot.live import answer, controls, nearest
 from dualpipe_ref.plot.widget import LanesView, LedgerView, TimelineViewer
 from dualpipe_ref.schedule.errors import InputError
@@ -41,7 +41,9 @@ class Explorer:
 
     def __init__(self, view: str, state: Mapping[str, Any]) -> None:
         self.view, self.state = view, dict(state)
-        self.inputs = {control["name"]: _input(control) for control in controls(view, state)}
+        self.described = controls(view, state)
+        self.inputs = {control["name"]: _input(control) for control in self.described}
+        self._show_inputs()
         self.shown = _SHOWN_BY[view](data=answer(view, state))
         self.message = ipywidgets.HTML()
         self.mend = ipywidgets.Button(layout={"display": "none", "width": "auto"})
@@ -59,8 +61,16 @@ class Explorer:
     def _changed(self, name: str, value: Any) -> None:
         # A slider may say 0.35000000000000003 where its scale says 0.35.
         self.state[name] = round(value, 9) if isinstance(value, float) else value
+        self._show_inputs()
         if not self._setting:
             self._answer()
+
+    def _show_inputs(self) -> None:
+        """Hide the controls that have no use in this state."""
+        values = {name: widget.value for name, widget in self.inputs.items()}
+        for control in self.described:
+            layout = self.inputs[control["name"]].layout
+            layout.display = None if is_shown(control, values) else "none"
 
     def _answer(self) -> None:
         try:

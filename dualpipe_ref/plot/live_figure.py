@@ -22,20 +22,28 @@ def explore(
     *,
     ranks: int = 8,
     microbatches: int = 20,
+    chunks: int | None = None,
     costs: Mapping[str, Any] | None = None,
+    equal_work: bool = False,
     choices: Sequence[str] | None = None,
     height: int | None = None,
     alt: str = "",
 ) -> Any:
     """The timeline of a schedule, with controls for its size and costs.
 
-    `costs` are those that are not 1, such as {"FB": "11/5"}, and "latency"; `choices` the kinds
-    that can be chosen (all by default); `height` that of all rows in pixels; `alt` says in words
-    what a page that runs no Python shows instead. Raises `InputError` where the first state has no
-    answer, and ImportError in a notebook without ipywidgets and anywidget.
+    `chunks` are the stages a rank of interleaved 1F1B. `costs` are those that are not 1, such as
+    {"FB": "11/5"}, and "latency"; with `equal_work` they are those of 1/P of the model, whatever the number
+    of stages that make it up. `choices` are the kinds that can be chosen (all by default); `height` that of
+    all rows in pixels; `alt` says in words what a page that runs no Python shows instead. Raises `InputError`
+    where the first state has no answer, and ImportError in a notebook without ipywidgets and anywidget.
     """
     state = {"kind": kind, "ranks": ranks, "microbatches": microbatches, **(costs or {})}
-    shown = {"choices": list(choices) if choices else None, "height": height}
+    shown = {
+        "chunks": chunks,
+        "equal_work": equal_work or None,
+        "choices": list(choices) if choices else None,
+        "height": height,
+    }
     state |= {name: value for name, value in shown.items() if value is not None}
     if not os.environ.get(PAGE):
         return _widgets("timeline", state)

@@ -10,11 +10,12 @@ from dualpipe_ref.plot.exact import exact_number, whole_number
 from dualpipe_ref.plot.viewer_data import viewer_data
 from dualpipe_ref.schedule import KINDS, Schedule, build
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.kinds import check_kind
+from dualpipe_ref.schedule.kinds import DEFAULT_CHUNKS, check_kind
 from dualpipe_ref.simulate import Costs, Network, Timeline, simulate
 
 MOST_RANKS = 64
 MOST_MICROBATCHES = 512
+MOST_CHUNKS = 8
 COSTS = ("F", "I", "W", "B", "FB")
 # Costs that others give when they are left out: B = I + W, FB = F + B.
 DERIVED = ("B", "FB")
@@ -27,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("F", "I", "W"), 1),
     **dict.fromkeys(DERIVED),
     "latency": 0,
+    "equal_work": False,
     "choices": None,
     "height": None,
 }
@@ -54,9 +56,11 @@ def timeline_of(state: Mapping[str, Any]) -> tuple[Timeline, Costs]:
     numbers: dict[str, Any] = {
         name: exact_number(name, given[name]) for name in COSTS if not _left_out(given, name)
     }
-    costs = Costs(**numbers)
+    schedule, costs = _schedule(given), Costs(**numbers)
+    if given["equal_work"]:
+        costs = costs.per_stage_share(schedule)
     network = Network(latency=exact_number("latency", given["latency"]))
-    return simulate(_schedule(given), costs, network), costs
+    return simulate(schedule, costs, network), costs
 
 
 def _left_out(given: Mapping[str, Any], name: str) -> bool:
@@ -67,7 +71,12 @@ def _schedule(given: Mapping[str, Any]) -> Schedule:
     kind = check_kind(given["kind"])
     ranks = _at_most("P", whole_number("P", given["ranks"], 1), MOST_RANKS)
     microbatches = _at_most("m", whole_number("m", given["microbatches"], 1), MOST_MICROBATCHES)
-    return build(kind, ranks, microbatches, given["chunks"] if kind == "interleaved" else None)
+    return build(kind, ranks, microbatches, _chunks(given) if kind == "interleaved" else None)
+
+
+def _chunks(given: Mapping[str, Any]) -> int:
+    chunks = DEFAULT_CHUNKS if given["chunks"] is None else given["chunks"]
+    return _at_most("chunks", whole_number("chunks", chunks, 2), MOST_CHUNKS)
 
 
 def _at_most(name: str, value: int, most: int) -> int:
@@ -83,9 +92,13 @@ def title_of(state: Mapping[str, Any]) -> str:
 
     >>> title_of({"kind": "1f1b", "W": "1/2"})
     '1f1b, P = 8, m = 20, W = 1/2'
+    >>> title_of({"kind": "interleaved", "chunks": 4})
+    'interleaved, P = 8, m = 20, v = 4'
     """
     given = completed(state, DEFAULTS)
     title = f"{given['kind']}, P = {given['ranks']}, m = {given['microbatches']}"
+    if given["kind"] == "interleaved":
+        title += f", v = {_chunks(given)}"
     unusual = [
         f"{name} = {given[name]}"
         for name in (*COSTS, "latency")
@@ -101,6 +114,16 @@ def controls(state: Mapping[str, Any]) -> list[Control]:
     for kind in choices:
         check_kind(kind)
     cost_help = {"F": "time of a forward", "I": "of a backward for the input", "W": "for weights"}
+    if given["equal_work"]:
+        cost_help = {name: f"{words}, in 1/P of the model" for name, words in cost_help.items()}
+    chunks = slider(
+        "chunks",
+        "Stages a rank v",
+        _chunks(given),
+        (2, MOST_CHUNKS),
+        "each rank holds v pieces of the model",
+        when={"kind": ["interleaved"]},
+    )
     return [
         select("kind", "Schedule", given["kind"], dict.fromkeys((*choices, given["kind"]))),
         slider("ranks", "Ranks P", whole_number("P", given["ranks"], 1), (2, 16)),
@@ -111,6 +134,7 @@ def controls(state: Mapping[str, Any]) -> list[Control]:
             (1, 64),
             "in one step, both directions together",
         ),
+        *([chunks] if "interleaved" in (*choices, given["kind"]) else []),
         *(number(name, name, given[name], 0.1, 0.1, cost_help[name]) for name in ("F", "I", "W")),
         number("FB", "FB", given["FB"], 0.1, 0.1, "of an overlapped pair; empty: F + B"),
         number("latency", "Latency", given["latency"], 0, 0.1, "of every message"),

@@ -51,6 +51,19 @@ def test_a_change_of_a_control_changes_the_picture(name: str, value: Any) -> Non
     assert shown.message.value == ""
 
 
+def test_stages_a_rank_can_be_moved_where_they_have_a_use() -> None:
+    shown = explorer(kind="1f1b")
+    chunks = shown.inputs["chunks"]
+    assert chunks.layout.display == "none"
+    shown.inputs["kind"].value = "interleaved"
+    assert chunks.layout.display is None
+    chunks.value = 3
+    state = {**START, "kind": "interleaved", "chunks": 3}
+    assert shown.shown.data == answer("timeline", state)
+    shown.inputs["kind"].value = "1f1b"
+    assert chunks.layout.display == "none"
+
+
 def test_an_illegal_size_keeps_the_picture_and_offers_a_legal_one() -> None:
     shown = explorer()
     before = shown.shown.data

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualpipe_ref import Costs, InputError, build, simulate
+from dualpipe_ref.plot.controls import is_shown
 from dualpipe_ref.plot.live import VIEWS, answer, controls, nearest
 from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, script_json
+from dualpipe_ref.plot.timeline_view import timeline_of
 from dualpipe_ref.schedule import KINDS
 
 TEXTS = st.fractions(Fraction(1, 9), 9, max_denominator=9).map(str)
@@ -111,6 +113,45 @@ def test_controls_show_the_state_and_every_change_of_one_is_taken(view: str) -> 
 def test_choices_limit_the_kinds() -> None:
     (kinds, *_) = controls("timeline", {"kind": "1f1b", "choices": ["gpipe", "1f1b"]})
     assert kinds["options"] == ["gpipe", "1f1b"]
+
+
+@given(st.integers(2, 8), st.integers(1, 3))
+def test_stages_a_rank_are_those_of_the_schedule(chunks: int, rounds: int) -> None:
+    state = {"kind": "interleaved", "ranks": 4, "microbatches": 4 * rounds, "chunks": chunks}
+    data = answer("timeline", state)
+    assert data["slots"] == chunks
+    assert data["title"].endswith(f", v = {chunks}")
+    assert answer("timeline", {**state, "chunks": str(chunks)}) == data
+
+
+@given(st.integers(2, 8), TEXTS)
+def test_equal_work_is_that_of_one_stage_a_rank(chunks: int, forward: str) -> None:
+    sizes = {"ranks": 4, "microbatches": 8, "F": forward, "equal_work": True}
+    cut = timeline_of({"kind": "interleaved", "chunks": chunks, **sizes})[0]
+    whole = timeline_of({"kind": "1f1b", **sizes})[0]
+    assert cut.busy == whole.busy
+    assert cut.idle == tuple(idle / chunks for idle in whole.idle)
+    assert timeline_of({"kind": "1f1b", **sizes, "equal_work": False})[0].ends == whole.ends
+
+
+@pytest.mark.parametrize(("chunks", "legal"), [(1, 2), (99, 8), ("many", 2)])
+def test_stages_a_rank_that_a_view_has_not(chunks: object, legal: int) -> None:
+    state = {"kind": "interleaved", "chunks": chunks}
+    with pytest.raises(InputError, match="chunks"):
+        answer("timeline", state)
+    assert nearest("timeline", state) == {**state, "chunks": legal}
+
+
+def test_stages_a_rank_are_shown_where_they_can_be_chosen() -> None:
+    names = {
+        kind: [entry["name"] for entry in controls("timeline", {"kind": kind, "choices": [kind]})]
+        for kind in KINDS
+    }
+    assert [kind for kind in KINDS if "chunks" in names[kind]] == ["interleaved"]
+    (chunks,) = (entry for entry in controls("timeline", {}) if entry["name"] == "chunks")
+    assert {kind: is_shown(chunks, {"kind": kind}) for kind in KINDS} == {
+        kind: kind == "interleaved" for kind in KINDS
+    }
 
 
 def test_the_ledger_adds_up() -> None:
