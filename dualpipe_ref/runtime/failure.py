@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch.distributed
+
 
 class StepError(RuntimeError):
     """A rank cannot go on with its step.
@@ -15,3 +20,24 @@ class StepError(RuntimeError):
         self.rank, self.place, self.what = rank, place, what
         reason = f" ({' '.join(str(cause).split())[:300]})" if cause else ""
         super().__init__(f"rank {rank} at {place}: {what}{reason}")
+
+
+@contextmanager
+def together(place: str) -> Iterator[None]:
+    """Work that all ranks do together; where one is missing, the others say where they stood.
+
+    >>> alone = {"store": torch.distributed.HashStore(), "rank": 0, "world_size": 1}
+    >>> torch.distributed.init_process_group("gloo", **alone)
+    >>> with together("the sum of gradients"):
+    ...     raise RuntimeError("Connection reset by peer")
+    Traceback (most recent call last):
+    dualpipe_ref.runtime.failure.StepError: rank 0 at the sum of gradients: not all ranks took part (Connection reset by peer)
+    >>> torch.distributed.destroy_process_group()
+    """
+    try:
+        yield
+    except StepError:
+        raise
+    except RuntimeError as error:
+        rank = torch.distributed.get_rank()
+        raise StepError(rank, place, "not all ranks took part", error) from error

@@ -20,6 +20,7 @@ import torch.distributed
 from torch import Tensor
 from torch.distributed import checkpoint
 
+from dualpipe_ref.runtime.failure import together
 from dualpipe_ref.runtime.optimizer import ShardedAdamW
 from dualpipe_ref.runtime.pipeline import Pipeline
 from dualpipe_ref.schedule import InputError
@@ -42,7 +43,8 @@ def save(
     is_first = torch.distributed.get_rank() == 0
     if is_first:
         shutil.rmtree(partial, ignore_errors=True)
-    torch.distributed.barrier()
+    with together(f"the start of the checkpoint of step {step}"):
+        torch.distributed.barrier()
     try:
         with _quiet():
             checkpoint.save(_state(pipeline, optimizer), checkpoint_id=partial)
@@ -55,7 +57,8 @@ def save(
         partial.rename(whole)
         for old in _whole(folder)[:-KEPT]:
             shutil.rmtree(old)
-    torch.distributed.barrier()
+    with together(f"the end of the checkpoint of step {step}"):
+        torch.distributed.barrier()
     return whole
 
 
@@ -70,7 +73,8 @@ def _write_about(folder: Path, about: dict[str, Any]) -> str:
 def _agree(failed: str, step: int, partial: Path) -> None:
     """All go on, or all stop."""
     told: list[str] = [""] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(told, failed)
+    with together(f"the checkpoint of step {step}"):
+        torch.distributed.all_gather_object(told, failed)
     reasons = [f"rank {rank}: {one}" for rank, one in enumerate(told) if one]
     if reasons:
         if torch.distributed.get_rank() == 0:

@@ -16,6 +16,7 @@ from dualpipe_ref.comm.collective import Collective
 from dualpipe_ref.comm.mover import Alone, Mover
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.model import Stage
+from dualpipe_ref.runtime.failure import together
 from dualpipe_ref.runtime.grid import make_grid
 from dualpipe_ref.runtime.optimizer import ShardedAdamW
 from dualpipe_ref.runtime.pipeline import Losses, Pipeline
@@ -82,19 +83,23 @@ class Trainer:
 
     def step(self) -> Numbers:
         """One step, begun by all together. Raises `runtime.failure.StepError`."""
-        torch.distributed.barrier()
+        number = self.done + 1
+        with together(f"the start of step {number}"):
+            torch.distributed.barrier()
         settings, began = self.settings, time.perf_counter()
         self.optimizer.zero_grad()
         self.optimizer.set_learning_rate(settings.learning_rate_at(self.done))
-        losses = self.pipeline.step(
+        losses = self.pipeline.run(
             *self._feeds(lambda place: self.corpus.batch(place, settings.sequences))
         )
-        norm = self.optimizer.clip(settings.clip or float("inf"))
-        self.pipeline.balance(settings.bias_speed)
-        self.optimizer.step()
-        self.done += 1
-        seconds = time.perf_counter() - began
-        loss, bubble = self._means(losses)
+        with together(f"the end of step {number}"):
+            self.pipeline.sum_gradients()
+            norm = self.optimizer.clip(settings.clip or float("inf"))
+            self.pipeline.balance(settings.bias_speed)
+            self.optimizer.step()
+            self.done += 1
+            seconds = time.perf_counter() - began
+            loss, bubble = self._means(losses)
         return Numbers(loss, settings.tokens_per_step / seconds, bubble, seconds, norm)
 
     def _feeds(self, batch: Callable[[Place], tuple[Tensor, Tensor]]) -> tuple[Feed, Feed]:
@@ -148,7 +153,8 @@ class Trainer:
 
             total += sum(map(float, self.pipeline.evaluate(*self._feeds(batch)).values()))
             count += whole
-        torch.distributed.all_reduce(total)
+        with together(f"the held-out loss after step {self.done}"):
+            torch.distributed.all_reduce(total)
         mean: float = total.item() / count
         return mean
 

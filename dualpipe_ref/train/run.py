@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed
 
+from dualpipe_ref.runtime.failure import together
 from dualpipe_ref.runtime.trace import RunTrace
 from dualpipe_ref.train.loop import Trainer
 from dualpipe_ref.train.metrics import JsonLines, Progress, Sink, tensorboard_if_there
@@ -52,7 +53,8 @@ def main() -> None:
                 report.say(f"checkpoint: {trainer.save()}")
     if trace:
         trace.write(options.trace, trainer.about())
-    torch.distributed.barrier()
+    with together("the end of the run"):
+        torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
