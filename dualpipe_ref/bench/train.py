@@ -14,7 +14,7 @@ from dualpipe_ref.bench.processes import run_bench, run_processes
 from dualpipe_ref.bench.results import Row
 
 RANKS = 4
-RUN = ("--schedule", "dualpipe", "--nproc", str(RANKS))
+RUN = ("--schedule", "dualpipe", "--nproc", str(RANKS), "--evaluate-every", "40")
 
 
 def main(out: str | None = None) -> int:
