@@ -3,7 +3,8 @@
 from dualpipe_ref.simulate.costs import Costs, Network
 from dualpipe_ref.simulate.critical import CriticalPath, Step, critical_path
 from dualpipe_ref.simulate.engine import CannotRunError, simulate
-from dualpipe_ref.simulate.formulas import FORMULAS, Formula, find_formula
+from dualpipe_ref.simulate.formula import Formula
+from dualpipe_ref.simulate.formulas import FORMULAS, find_formula
 from dualpipe_ref.simulate.memory import Level, Peaks, over_time, peaks
 from dualpipe_ref.simulate.timeline import Idle, Span, Timeline, Transfer
 

@@ -1,90 +1,20 @@
 """What is published about each schedule, and where it holds; and closed forms that hold beyond that.
 
 A formula is kept where it is wrong too: its `domain` says when it equals what `simulate` and `peaks`
-find (equal costs on all stages and ranks, communication free). Notation: P ranks, m micro-batches
-in one step, PP stages in one direction, F, I, W, B, FB as in `Costs`. For DualPipe H = P/2, n = m/2,
-h = min(r, P-1-r); for DualPipeV, which is the first half of a DualPipe on 2P ranks, H = P, n = m, h = r.
+find (equal costs on all stages and ranks, communication free unless the formula has the latency L in it).
+Notation: P ranks, m micro-batches in one step, PP stages in one direction, v stages a rank, F, I, W, B, FB
+as in `Costs`. For Chimera and DualPipe H = P/2, n = m/2, h = min(r, P-1-r); for DualPipeV, which is the first
+half of a DualPipe on 2P ranks, H = P, n = m, h = r.
 """
 
 # The letters of the formulas, and their order in an inequality.
-# ruff: noqa: N803, N806, SIM300
+# ruff: noqa: SIM300
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
 from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.schedule.kinds import placement_of, slots_of
-from dualpipe_ref.simulate.costs import Costs, Number
-
-
-class Case(NamedTuple):
-    """One schedule with its costs, seen from one rank; the letters of the formulas."""
-
-    P: int
-    m: int
-    PP: int
-    v: int
-    r: int
-    H: int
-    n: int
-    h: int
-    F: Number
-    I: Number  # noqa: E741
-    W: Number
-    B: Number
-    FB: Number
-
-
-@dataclass(frozen=True)
-class Formula:
-    """One formula. `quantity` is what it gives:
-
-    "bubble": idle time of rank r; "worst bubble": of the rank that idles most; "makespan"; "activations"
-    and "held": peaks of rank r in chunks; "parameters": stages that a rank holds.
-
-    >>> formula = find_formula("dualpipe", "worst bubble")
-    >>> formula.expression, formula.source
-    ('(PP/2 - 1)(FB + B - 3W)', 'DeepSeek-V3 report, arXiv:2412.19437, section 3.2.1, table 2')
-    >>> formula.evaluate(8, 20, Costs(FB=3)), formula.holds(8, 20, Costs(FB=3))
-    (6, True)
-    >>> unequal = Costs(F=4, I=6, W=2, FB=10)
-    >>> formula.evaluate(8, 20, unequal), formula.holds(8, 20, unequal)
-    (36, False)
-    """
-
-    name: str
-    kind: str
-    quantity: str
-    source: str
-    expression: str
-    domain: str
-    _value: Callable[[Case], Number] = field(repr=False)
-    _domain: Callable[[Case], bool] = field(repr=False)
-
-    def evaluate(
-        self,
-        ranks: int,
-        microbatches: int,
-        costs: Costs | None = None,
-        rank: int = 0,
-        chunks: int | None = None,
-    ) -> Number:
-        """The formula's value, in the costs' unit or in chunks; exact where the costs are."""
-        return self._value(_case(self.kind, ranks, microbatches, costs, rank, chunks))
-
-    def holds(
-        self,
-        ranks: int,
-        microbatches: int,
-        costs: Costs | None = None,
-        rank: int = 0,
-        chunks: int | None = None,
-    ) -> bool:
-        """Whether these arguments lie in the formula's domain. Floats may miss an equality of costs."""
-        return self._domain(_case(self.kind, ranks, microbatches, costs, rank, chunks))
+from dualpipe_ref.simulate.costs import Number
+from dualpipe_ref.simulate.formula import Case, Formula
 
 
 def find_formula(kind: str, quantity: str, name: str | None = None) -> Formula:
@@ -99,20 +29,6 @@ def find_formula(kind: str, quantity: str, name: str | None = None) -> Formula:
     known = sorted({f"{f.kind} {f.quantity} {f.name}" for f in FORMULAS})
     wanted = " ".join(filter(None, (kind, quantity, name)))
     raise InputError(f"formulas are {', '.join(known)}", wanted)
-
-
-def _case(kind: str, P: int, m: int, costs: Costs | None, rank: int, chunks: int | None) -> Case:
-    costs = costs or Costs()
-    given = (costs.F, costs.I, costs.W, costs.B, costs.FB, costs.rank_scale)
-    if any(isinstance(cost, Sequence) for cost in given):
-        raise InputError("a formula takes one number for each cost", repr(costs))
-    placement = placement_of(kind, P, slots_of(kind, chunks))
-    if kind == "dualpipe":
-        H, n, h = P // 2, m // 2, min(rank, P - 1 - rank)
-    else:
-        H, n, h = P, m, rank
-    times = [costs.of(op) for op in ("F", "I", "W", "B", "FB")]
-    return Case(P, m, placement.stages, placement.slots, rank, H, n, h, *times)
 
 
 def _any(c: Case) -> bool:
@@ -224,6 +140,24 @@ def _one_way_bubble(c: Case) -> Number:
     return (c.P - 1) * (c.F + c.B)
 
 
+def _one_f_one_b_makespan(c: Case) -> Number:
+    """The critical path climbs and falls in zigzags: of m + P - 1 turns it pays two messages for each
+    but the first of a zigzag, and a zigzag over all ranks has P of them."""
+    turns = c.m + c.P - 1
+    return turns * (c.F + c.B) + 2 * (turns + -turns // c.P) * c.L
+
+
+def _interleaved_makespan(c: Case) -> Number:
+    """Two forwards a rank of slack hide the latency in the steady state; the two ramps pay it at each hop."""
+    return (c.v * c.m + c.P - 1) * (c.F + c.B) + 2 * (c.v * c.P - 1) * c.L
+
+
+def _interleaved_peak(c: Case) -> Number:
+    """The warm-up and one more, but no more than there is."""
+    a_round = c.m // max(1, c.m // c.P)
+    return min(c.v * c.m, (c.v - 1) * a_round + 2 * (c.P - 1 - c.r) + 1)
+
+
 def _chimera_bubble(c: Case) -> Number:
     longer, shorter = max(c.F, c.B), min(c.F, c.B)
     return (c.P - 2) * (longer + (c.m // c.P - 1) * (longer - shorter))
@@ -239,9 +173,18 @@ FORMULAS: tuple[Formula, ...] = (
             lambda c: c.P - c.r, lambda c: c.m >= c.P - c.r),
     Formula("exact", "1f1b", "activations", _OURS, "min(m, P - r)", "always",
             lambda c: min(c.m, c.P - c.r), _any),
+    Formula("exact", "1f1b", "makespan", _OURS,
+            "(m + P - 1)(F + B) + 2 (m + P - 1 - ceil((m + P - 1)/P)) L", "always",
+            _one_f_one_b_makespan, _any, has_latency=True),
     Formula("published", "1f1b", "parameters", _V3, "1", "always", lambda c: 1, _any),
     Formula("published", "interleaved", "bubble", _MEGATRON, "(P - 1)(F + B), F and B of one stage",
             "m >= P", _one_way_bubble, lambda c: c.m >= c.P),
+    Formula("exact", "interleaved", "makespan", _OURS, "(vm + P - 1)(F + B) + 2 (vP - 1) L",
+            "P divides m, L <= min(F, B), all of one stage", _interleaved_makespan,
+            lambda c: c.m % c.P == 0 and c.L <= min(c.F, c.B), has_latency=True),
+    Formula("exact", "interleaved", "activations", _OURS,
+            "min(vm, (v - 1)R + 2(P - 1 - r) + 1), R = m / max(1, floor(m/P)) micro-batches a round",
+            "always", _interleaved_peak, _any),
     Formula("published", "interleaved", "parameters", _MEGATRON, "v", "always", lambda c: c.v, _any),
     Formula("published", "zb-h1", "bubble", _V3, "(PP - 1)(F + B - 2W), B a full backward",
             "W <= min(F, I), B = I + W, m >= P", lambda c: (c.P - 1) * (c.F + c.B - 2 * c.W),
@@ -263,6 +206,8 @@ FORMULAS: tuple[Formula, ...] = (
             lambda c: c.P == 2 or c.F == c.B or (c.m == c.P and c.F >= c.B)),
     Formula("exact", "chimera", "bubble", _OURS, "(P - 2)(max(F, B) + (m/P - 1)|F - B|)", "always",
             _chimera_bubble, _any),
+    Formula("exact", "chimera", "activations", _OURS, "P/2 + 1 + h", "always",
+            lambda c: c.H + 1 + c.h, _any),
     Formula("published", "chimera", "parameters", _CHIMERA, "2", "always", lambda c: 2, _any),
     *_dualpipe_formulas("dualpipe", _V3),
     *_dualpipe_formulas("dualpipev", _V_CODE),

@@ -15,7 +15,7 @@ from typing import Any
 
 from dualpipe_ref.schedule import Schedule
 from dualpipe_ref.simulate import Network, find_formula
-from dualpipe_ref.simulate.formulas import Case
+from dualpipe_ref.simulate.formula import Case
 
 from .reference import Duration, Reference
 
