@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.initial import normal
+from dualpipe_ref.model.recompute import Again, offer
 
 
 class Projection(nn.Module):
@@ -36,7 +37,18 @@ class Norm(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         wide = values.to(torch.promote_types(values.dtype, torch.float32))
         mean = wide.pow(2).mean(dim=-1, keepdim=True)
-        return (wide * torch.rsqrt(mean + self.epsilon)).to(values.dtype) * self.scale
+        inverse = torch.rsqrt(mean + self.epsilon)
+        unit = (wide * inverse).to(values.dtype)
+        out: Tensor = unit * self.scale
+        kept = values.detach(), inverse.detach()
+        offer(unit, lambda: _unit(*kept))
+        offer(out, lambda: _unit(*kept) * self.scale)
+        return out
+
+
+def _unit(values: Tensor, inverse: Tensor) -> Tensor:
+    """What a norm leaves before its scale."""
+    return (values.to(inverse.dtype) * inverse).to(values.dtype)
 
 
 def turned(values: Tensor, base: float) -> Tensor:
@@ -73,7 +85,9 @@ class PlainAttention(nn.Module):
         heads, config = self.config.heads, self.config
         query, key = (_heads(one(values), heads) for one in (self.query, self.key))
         parts = [one.split((config.head_dim, config.rotary_dim), dim=3) for one in (query, key)]
-        return _attended(parts[0], parts[1], _heads(self.value(values), heads), self)
+        scaled = [_scaled(plain, rotary, config.rotary_base) for plain, rotary in parts]
+        value = _heads(self.value(values), heads).contiguous()
+        return self.out(attended(scaled[0], scaled[1], value))
 
 
 class LatentAttention(nn.Module):
@@ -100,18 +114,48 @@ class LatentAttention(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """[B, S, H] to [B, S, H]; a position sees itself and those before it."""
         config = self.config
-        source = values
-        if self.query_down is not None and self.query_norm is not None:
-            source = self.query_norm(self.query_down(values))
-        query = _heads(self.query_up(source), config.heads)
+        source = values if self.query_down is None else self.query_down(values)
         latent, rotary = self.down(values).split(
             (config.key_value_latent, config.rotary_dim), dim=2
         )
-        grown = _heads(self.up(self.norm(latent)), config.heads)
-        key, value = grown.split((config.head_dim, config.head_dim), dim=3)
-        shared = rotary.unsqueeze(1).expand(-1, config.heads, -1, -1)
-        parts = query.split((config.head_dim, config.rotary_dim), dim=3)
-        return _attended(parts, (key, shared), value, self)
+        query, grown = self._query(source), self._grown(latent)
+        key, value = self._key(grown, rotary), self._value(grown)
+        if config.recompute == "up-projections":
+            self._offer((query, key, value), source.detach(), latent.detach(), rotary.detach())
+        del grown
+        return self.out(attended(query, key, value))
+
+    def _offer(
+        self, grown: tuple[Tensor, Tensor, Tensor], source: Tensor, latent: Tensor, rotary: Tensor
+    ) -> None:
+        """Queries, keys and values can be made again; a query without a latent vector is no up-projection, and stays."""
+        query, key, value = grown
+        both = Again(lambda: self._grown(latent), users=2)
+        offer(key, lambda: self._key(both.take(), rotary))
+        offer(value, lambda: self._value(both.take()))
+        if self.query_down is not None:
+            offer(query, lambda: self._query(source))
+
+    def _query(self, source: Tensor) -> Tensor:
+        """[B, S, latent or H] to [B, A, S, D + R]."""
+        if self.query_norm is not None:
+            source = self.query_norm(source)
+        query = _heads(self.query_up(source), self.config.heads)
+        plain, rotary = query.split((self.config.head_dim, self.config.rotary_dim), dim=3)
+        return _scaled(plain, rotary, self.config.rotary_base)
+
+    def _grown(self, latent: Tensor) -> Tensor:
+        """[B, S, latent] to [B, A, S, 2 D]: the keys and values of all heads."""
+        return _heads(self.up(self.norm(latent)), self.config.heads)
+
+    def _key(self, grown: Tensor, rotary: Tensor) -> Tensor:
+        """[B, A, S, D + R]; the rotary part [B, S, R] is that of all heads."""
+        shared = rotary.unsqueeze(1).expand(-1, self.config.heads, -1, -1)
+        return _scaled(grown[..., : self.config.head_dim], shared, self.config.rotary_base)
+
+    def _value(self, grown: Tensor) -> Tensor:
+        """[B, A, S, D], on its own: a part of `grown` would keep all of it."""
+        return grown[..., self.config.head_dim :].contiguous()
 
 
 def _heads(values: Tensor, heads: int) -> Tensor:
@@ -119,17 +163,24 @@ def _heads(values: Tensor, heads: int) -> Tensor:
     return values.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def _attended(
-    query: tuple[Tensor, ...],
-    key: tuple[Tensor, ...],
-    value: Tensor,
-    module: PlainAttention | LatentAttention,
-) -> Tensor:
-    """Attention of (unturned, to be turned) queries and keys, brought back to [B, S, H]."""
-    base = module.config.rotary_base
-    whole = [torch.cat((plain, turned(rotary, base)), dim=3) for plain, rotary in (query, key)]
-    seen = functional.scaled_dot_product_attention(whole[0], whole[1], value, is_causal=True)
-    return module.out(seen.transpose(1, 2).flatten(2))
+def _scaled(plain: Tensor, rotary: Tensor, base: float) -> Tensor:
+    """Queries or keys [B, A, S, D + R], each with one half of the scale of their products."""
+    whole = torch.cat((plain, turned(rotary, base)), dim=3)
+    return whole * whole.shape[3] ** -0.25
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Causal attention of scaled queries and keys [B, A, S, D + R] and values [B, A, S, D]: [B, S, A D].
+
+    On a CPU torch has no fused kernel for keys and values of different sizes, and would keep a second copy of all three.
+    """
+    if query.is_cuda:
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
+    else:
+        positions = query.shape[2]
+        later = torch.full((positions, positions), -torch.inf, dtype=query.dtype).triu(1)
+        seen = (query @ key.transpose(2, 3)).add_(later).softmax(dim=3) @ value
+    return seen.transpose(1, 2).flatten(2)
 
 
 def attention_of(config: ModelConfig, name: str, seed: int) -> PlainAttention | LatentAttention:

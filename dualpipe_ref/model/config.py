@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dualpipe_ref.schedule.errors import InputError, require_int
 
 Attention = Literal["latent", "plain"]
+Recompute = Literal["none", "norms", "up-projections", "full"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class ModelConfig:
     `attention` is "latent" (multi-head latent attention, DeepSeek-V2 report, arXiv:2405.04434, section 2.1) or "plain".
     Keys and queries have `head_dim` numbers without and `rotary_dim` with a rotary embedding. The first
     `dense_layers` layers have an ordinary MLP; the others `shared_experts` and `experts`, of which a token goes to
-    `experts_per_token` on at most `node_limit` of `expert_nodes` nodes (None: any).
+    `experts_per_token` on at most `node_limit` of `expert_nodes` nodes (None: any). `recompute` is what a forward does not
+    keep for its backward; see `model.recompute`.
 
     >>> ModelConfig(hidden=64, heads=2).head_dim
     32
@@ -45,6 +47,7 @@ class ModelConfig:
     routed_scale: float = 1.0
     rotary_base: float = 10_000.0
     norm_epsilon: float = 1e-6
+    recompute: Recompute = "none"
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "hidden", "layers", "heads", "head_dim", "rotary_dim"):
@@ -67,3 +70,15 @@ class ModelConfig:
             )
         if self.attention not in ("latent", "plain"):
             raise InputError("attention is 'latent' or 'plain'", repr(self.attention), "'latent'")
+        if self.recompute not in get_args(Recompute):
+            raise InputError(
+                f"recompute is one of {', '.join(get_args(Recompute))}",
+                repr(self.recompute),
+                "'norms'",
+            )
+        if self.recompute == "up-projections" and self.attention != "latent":
+            raise InputError(
+                "up-projections are made again from latent vectors, which plain attention has not",
+                f"recompute = {self.recompute!r}, attention = {self.attention!r}",
+                "recompute = 'norms'",
+            )

@@ -10,6 +10,7 @@ from dualpipe_ref.comm.routing import Routing, route, updated_bias
 from dualpipe_ref.model.attention import Projection
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.initial import normal
+from dualpipe_ref.model.recompute import is_second
 
 
 class GatedMLP(nn.Module):
@@ -55,7 +56,7 @@ class Router(nn.Module):
             bias=self.bias.to(scores.dtype),
             scale=config.routed_scale,
         )
-        if self.training:
+        if self.training and not is_second():
             self.load += torch.bincount(routing.experts.flatten(), minlength=config.experts)
         return routing
 

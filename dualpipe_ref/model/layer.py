@@ -15,7 +15,15 @@ from dualpipe_ref.comm.routing import Routing
 from dualpipe_ref.model.attention import Norm, attention_of
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.experts import Experts, GatedMLP, Router
-from dualpipe_ref.model.parts import Gradients, LayerParts, StageParts, Values, run_parts
+from dualpipe_ref.model.parts import (
+    Computation,
+    Gradients,
+    LayerParts,
+    StageParts,
+    Values,
+    run_parts,
+)
+from dualpipe_ref.model.recompute import Remade, remaking
 
 
 class Dispatch:
@@ -71,13 +79,21 @@ class Combine:
         return Started(lambda: (moving.wait(), gradient, None))
 
 
+PIECEWISE = ("norms", "up-projections")  # policies that replace single tensors
+
+
+def _kept(policy: str, *computations: Computation) -> tuple[Computation, ...]:
+    """The computations, each to be run again before its backward where all of it is."""
+    return tuple(map(Remade, computations)) if policy == "full" else computations
+
+
 class Layer(nn.Module):
     """One layer with experts, of which this rank holds those that `buffer` gives it."""
 
     def __init__(self, config: ModelConfig, number: int, seed: int, buffer: Buffer) -> None:
         super().__init__()
         name = f"layer {number}"
-        self.buffer = buffer
+        self.buffer, self.recompute = buffer, config.recompute
         self.attention_norm = Norm(config.hidden, config.norm_epsilon)
         self.attention_block = attention_of(config, f"{name}.attention", seed)
         self.experts_norm = Norm(config.hidden, config.norm_epsilon)
@@ -92,9 +108,10 @@ class Layer(nn.Module):
 
         The residual [B, S, H], and what the experts are to see: tokens [T, H] with their experts and weights [T, K].
         """
-        residual = values + self.attention_block(self.attention_norm(values))
-        tokens = self.experts_norm(residual).flatten(0, 1)
-        routing = self.router(tokens)
+        with remaking(self.recompute in PIECEWISE):
+            residual = values + self.attention_block(self.attention_norm(values))
+            tokens = self.experts_norm(residual).flatten(0, 1)
+            routing = self.router(tokens)
         return residual, tokens, routing.experts, routing.weights
 
     def mlp(
@@ -113,7 +130,8 @@ class Layer(nn.Module):
 
     def parts(self) -> LayerParts:
         """The four parts in their order."""
-        return LayerParts(self.attention, Dispatch(self.buffer), self.mlp, Combine(self.buffer))
+        attention, mlp = _kept(self.recompute, self.attention, self.mlp)
+        return LayerParts(attention, Dispatch(self.buffer), mlp, Combine(self.buffer))
 
     def forward(self, values: Tensor) -> Tensor:
         """[B, S, H] to [B, S, H]: the four parts one after another."""
@@ -130,6 +148,7 @@ class DenseLayer(nn.Module):
     def __init__(self, config: ModelConfig, number: int, seed: int) -> None:
         super().__init__()
         name = f"layer {number}"
+        self.recompute = config.recompute
         self.attention_norm = Norm(config.hidden, config.norm_epsilon)
         self.attention_block = attention_of(config, f"{name}.attention", seed)
         self.mlp_norm = Norm(config.hidden, config.norm_epsilon)
@@ -138,15 +157,18 @@ class DenseLayer(nn.Module):
 
     def attention(self, values: Tensor) -> tuple[Tensor]:
         """[B, S, H] to [B, S, H]."""
-        return (values + self.attention_block(self.attention_norm(values)),)
+        with remaking(self.recompute in PIECEWISE):
+            return (values + self.attention_block(self.attention_norm(values)),)
 
     def mlp(self, values: Tensor) -> tuple[Tensor]:
         """[B, S, H] to [B, S, H]."""
-        return (values + self.mlp_block(self.mlp_norm(values)),)
+        with remaking(self.recompute in PIECEWISE):
+            return (values + self.mlp_block(self.mlp_norm(values)),)
 
     def parts(self) -> LayerParts:
         """The same four parts; nothing is sent."""
-        return LayerParts(self.attention, None, self.mlp, None)
+        attention, mlp = _kept(self.recompute, self.attention, self.mlp)
+        return LayerParts(attention, None, mlp, None)
 
     def forward(self, values: Tensor) -> Tensor:
         """[B, S, H] to [B, S, H]."""

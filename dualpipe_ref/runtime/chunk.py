@@ -9,14 +9,16 @@ from torch import Tensor
 
 from dualpipe_ref.comm.buffer import Started
 from dualpipe_ref.model.parts import Computation, Exchange, Gradients, StageParts, Values, run_parts
+from dualpipe_ref.model.recompute import Remade
 from dualpipe_ref.runtime.split_backward import Weights, input_gradients
 
 
 class _Computed(NamedTuple):
-    """What a computation took (leaves of its own graph) and left."""
+    """What a computation took (leaves of its own graph) and left; where it is to be run again, itself in place of that."""
 
     inputs: Values
     outputs: Values
+    again: Remade | None = None
 
 
 class _Exchanged(NamedTuple):
@@ -46,6 +48,10 @@ class ChunkRun:
     def compute(self, part: Computation) -> None:
         """Run a computation on the values."""
         inputs = tuple(_leaf(one) for one in self.values)
+        if isinstance(part, Remade):
+            self.values = part.first(*inputs)
+            self._records.append(_Computed(inputs, (), part))
+            return
         with torch.enable_grad():
             outputs = part(*inputs)
         self._records.append(_Computed(inputs, outputs))
@@ -76,9 +82,10 @@ class ChunkRun:
         record = self._records.pop()
         number = len(self._records)
         assert isinstance(record, _Computed)
+        left = record.again.second(*record.inputs) if record.again else record.outputs
         pairs = [
             (output, gradient)
-            for output, gradient in zip(record.outputs, self.gradients, strict=True)
+            for output, gradient in zip(left, self.gradients, strict=True)
             if gradient is not None and output.requires_grad
         ]
         outputs, gradients = [one for one, _ in pairs], [one for _, one in pairs]
