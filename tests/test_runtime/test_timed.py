@@ -15,6 +15,7 @@ from dualpipe_ref.bench.timed_worker import run_path
 from dualpipe_ref.bench.trace import CASES, UNIT, timed
 from dualpipe_ref.runtime.recorded import read_run
 
+pytestmark = pytest.mark.alone
 ATTEMPTS = 3
 FOUR = [case.replace(":20", ":8").replace(":24", ":8") for case in CASES]
 
