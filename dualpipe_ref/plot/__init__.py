@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.lanes_figure import draw_lanes
     from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore
     from dualpipe_ref.plot.memory import draw_memory
+    from dualpipe_ref.plot.placement import draw_placements
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
@@ -35,6 +36,7 @@ _LATE = {
     "draw_curves": "dualpipe_ref.plot.curves",
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
+    "draw_placements": "dualpipe_ref.plot.placement",
     "draw_violation": "dualpipe_ref.plot.violation",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "draw_curves",
     "draw_lanes",
     "draw_memory",
+    "draw_placements",
     "draw_timeline",
     "draw_violation",
     "explore",

@@ -1,0 +1,1 @@
+"""Exercise of chapter 10: DualPipe, cut in half, and when that is enough."""
