@@ -61,7 +61,7 @@ def measured(
 ) -> HTML:
     """A table of `lines` made from the results of a bench, below its caption and where it comes from.
 
-    Numbers are written with four digits at most. Without the file it says which command makes it (default
+    Floats are written with four digits, from a thousand on as whole numbers. Without the file it says which command makes it (default
     `dualpipe-ref bench NAME`).
 
     >>> print(measured("none", ["what"], lambda found: [["x"]]).data)
@@ -91,4 +91,6 @@ def _row(tag: str, cells: Line) -> str:
 
 
 def _text(cell: object) -> str:
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.4g}"

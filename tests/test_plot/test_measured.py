@@ -42,5 +42,9 @@ def test_a_table_is_escaped_and_says_where_it_comes_from(folder: Path) -> None:
     assert "<td>d</td><td>7</td>" in text
 
 
+def test_large_numbers_are_whole(folder: Path) -> None:
+    assert "<td>10,310</td>" in measured("demo", ["x"], lambda _: [[10310.4]], folder=folder).data
+
+
 def test_without_the_file_the_command_is_named(tmp_path: Path) -> None:
     assert "dualpipe-ref bench demo" in measured("demo", ["what"], every_row, folder=tmp_path).data
