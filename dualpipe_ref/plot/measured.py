@@ -24,11 +24,11 @@ class Results(dict[str, dict[str, Any]]):
 
         >>> row = {"tier": "CPU", "versions": {"torch": "2.13.0"}, "date": "2026-11-25", "commit": "a"}
         >>> Results(x=row).source
-        'CPU tier; torch 2.13.0; 2026-11-25'
+        'tier: CPU; torch 2.13.0; 2026-11-25'
         """
         one = next(iter(self.values()))
         torch = one["versions"].get("torch")
-        return f"{one['tier']} tier; " + (f"torch {torch}; " if torch else "") + str(one["date"])
+        return f"tier: {one['tier']}; " + (f"torch {torch}; " if torch else "") + str(one["date"])
 
     def value(self, name: str) -> float:
         """The value of a row. Raises KeyError."""

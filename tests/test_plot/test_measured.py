@@ -37,7 +37,7 @@ def test_rows_by_their_names(folder: Path) -> None:
 
 def test_a_table_is_escaped_and_says_where_it_comes_from(folder: Path) -> None:
     text = measured("demo", ["what", "value", "unit"], every_row, "Caption <1>", folder=folder).data
-    assert "Caption &lt;1&gt; (CPU tier; torch 2.13.0; 2026-11-25)" in text
+    assert "Caption &lt;1&gt; (tier: CPU; torch 2.13.0; 2026-11-25)" in text
     assert "<td>a &lt;b&gt; &amp; c</td><td>0.1235</td><td>x</td>" in text
     assert "<td>d</td><td>7</td>" in text
 
