@@ -39,9 +39,9 @@ class Norm(nn.Module):
         mean = wide.pow(2).mean(dim=-1, keepdim=True)
         inverse = torch.rsqrt(mean + self.epsilon)
         unit = (wide * inverse).to(values.dtype)
-        out: Tensor = unit * self.scale
         kept = values.detach(), inverse.detach()
         offer(unit, lambda: _unit(*kept))
+        out: Tensor = unit * self.scale
         offer(out, lambda: _unit(*kept) * self.scale)
         return out
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,23 +11,9 @@ from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.initial import normal
 from dualpipe_ref.model.layer import DenseLayer, Layer
 from dualpipe_ref.model.parts import StageParts, run_parts
-from dualpipe_ref.schedule.errors import InputError, require_int
+from dualpipe_ref.simulate.shapes import layers_of_stages
 
-
-def layers_of_stages(layers: int, stages: int) -> list[range]:
-    """Which layers each stage holds: as even as can be, the longer ones first.
-
-    >>> layers_of_stages(5, 2)
-    [range(0, 3), range(3, 5)]
-    """
-    require_int("stages", stages, 1)
-    if layers < stages:
-        raise InputError(
-            "every stage has a layer", f"layers = {layers}, stages = {stages}", f"layers = {stages}"
-        )
-    least, more = divmod(layers, stages)
-    begins = [stage * least + min(stage, more) for stage in range(stages + 1)]
-    return [range(begin, end) for begin, end in pairwise(begins)]
+__all__ = ["Stage", "layers_of_stages"]
 
 
 class Stage(nn.Module):
