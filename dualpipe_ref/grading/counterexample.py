@@ -12,9 +12,10 @@ from dualpipe_ref.plot.highlight import Highlight, Place
 from dualpipe_ref.plot.text import WIDTH, text_timeline
 from dualpipe_ref.plot.viewer_data import MOST_OPS, viewer_data
 from dualpipe_ref.schedule.ir import Schedule
+from dualpipe_ref.schedule.kinds import has_open_slots
 from dualpipe_ref.schedule.verify import find_violations
 from dualpipe_ref.schedule.violations import Violation
-from dualpipe_ref.simulate.costs import Costs
+from dualpipe_ref.simulate.costs import Costs, Network
 from dualpipe_ref.simulate.engine import simulate
 from dualpipe_ref.simulate.timeline import Timeline
 
@@ -52,9 +53,10 @@ class Counterexample:
         places: Iterable[Place],
         what: str,
         costs: Costs | None = None,
+        network: Network | None = None,
     ) -> Counterexample:
         """A run of a schedule with ops to look at, each (rank, index); as far as it runs."""
-        timeline = simulate(schedule, costs, until_stuck=True)
+        timeline = simulate(schedule, costs, network, until_stuck=True)
         return cls(timeline, Highlight(tuple(places)), f"{_name(schedule)}: {what}", costs)
 
     @classmethod
@@ -78,4 +80,5 @@ class Counterexample:
 
 
 def _name(schedule: Schedule) -> str:
-    return f"{schedule.kind}, P = {schedule.ranks}, m = {schedule.microbatches}"
+    chunks = f", v = {schedule.placement.slots}" if has_open_slots(schedule.kind) else ""
+    return f"{schedule.kind}, P = {schedule.ranks}, m = {schedule.microbatches}{chunks}"

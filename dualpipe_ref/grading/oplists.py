@@ -7,6 +7,7 @@ An op is ("F", slot, microbatch), the same with "I", "W" or "B", or ("FB", (slot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from math import prod
 from reprlib import repr as short
 from typing import Any
 
@@ -14,12 +15,13 @@ from dualpipe_ref.grading.answers import call
 from dualpipe_ref.grading.checks import Answer, Fault
 from dualpipe_ref.grading.counterexample import Counterexample
 from dualpipe_ref.schedule import Chunk, InputError, Op, OpKind, Schedule
+from dualpipe_ref.schedule.kinds import has_open_slots
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.verify import find_violations
 from dualpipe_ref.schedule.violations import Rule, Violation
 
-# (P, m)
-Size = tuple[int, int]
+# (P, m), or (P, m, v) of a schedule whose stages a rank are open
+Size = tuple[int, ...]
 BEFORE_DEADLOCK = (Rule.COMPLETENESS, Rule.ORDER)
 
 
@@ -29,7 +31,7 @@ def growing(sizes: Iterable[Size]) -> tuple[Size, ...]:
     >>> growing([(4, 1), (2, 3), (2, 1)])
     ((2, 1), (4, 1), (2, 3))
     """
-    return tuple(sorted(sizes, key=lambda size: (size[0] * size[1], size)))
+    return tuple(sorted(sizes, key=lambda size: (prod(size), size)))
 
 
 def to_plain(op: Op) -> tuple[Any, ...]:
@@ -88,9 +90,11 @@ def ask(answer: Answer, name: str, kind: str, size: Size) -> Schedule:
 
     Raises `Fault` for an op that is malformed, or outside the step's slots and micro-batches.
     """
-    ranks, microbatches = size
+    ranks, microbatches, *chunks = size
     try:
-        return assemble(kind, ranks, microbatches, lambda rank: ask_rank(answer, name, rank, size))
+        return assemble(
+            kind, ranks, microbatches, lambda rank: ask_rank(answer, name, rank, size), *chunks
+        )
     except InputError as error:
         raise Fault(f"{at(size)}: {error}") from None
 
@@ -114,8 +118,9 @@ def violations(
 
 def broken(schedule: Schedule, violation: Violation, more: str = "") -> Fault:
     """The fault of a schedule that breaks a rule, with its run as far as it comes."""
-    size = schedule.ranks, schedule.microbatches
-    return Fault(f"{at(size)}: {violation}{more}", Counterexample.of(schedule, violation))
+    return Fault(
+        f"{at(size_of(schedule))}: {violation}{more}", Counterexample.of(schedule, violation)
+    )
 
 
 def incomplete(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], Fault | None]:
@@ -141,5 +146,21 @@ def stuck(name: str, kind: str, sizes: Iterable[Size]) -> Callable[[Answer], Fau
     return find_fault
 
 
+def size_of(schedule: Schedule) -> Size:
+    """Its size, as a reader's function is given it.
+
+    >>> from dualpipe_ref.schedule import build
+    >>> size_of(build("1f1b", 4, 8)), size_of(build("interleaved", 4, 8, 3))
+    ((4, 8), (4, 8, 3))
+    """
+    chunks = (schedule.placement.slots,) if has_open_slots(schedule.kind) else ()
+    return schedule.ranks, schedule.microbatches, *chunks
+
+
 def at(size: Size) -> str:
-    return f"P = {size[0]}, m = {size[1]}"
+    """The size in words.
+
+    >>> at((4, 8)), at((4, 8, 3))
+    ('P = 4, m = 8', 'P = 4, m = 8, v = 3')
+    """
+    return ", ".join(f"{name} = {value}" for name, value in zip("Pmv", size, strict=False))

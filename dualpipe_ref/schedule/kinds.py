@@ -57,6 +57,15 @@ def slots_of(kind: str, chunks: int | None = None) -> int:
     return fixed
 
 
+def has_open_slots(kind: str) -> bool:
+    """Whether the stages a rank are for the caller to choose.
+
+    >>> has_open_slots("interleaved"), has_open_slots("zb-v")
+    (True, False)
+    """
+    return _KINDS[check_kind(kind)][0] is None
+
+
 def placement_of(kind: str, ranks: int, slots: int) -> Placement:
     """Who holds which stage.
 

@@ -21,6 +21,8 @@ ALL = all_exercises()
 WRONG = [(chapter, path) for chapter in ALL for path in chapter.wrong]
 # How a chapter says for which size an answer fails, where it is not by ranks and micro-batches.
 SIZE = {"ch01": "", "ch08": r"layers = \d+"}
+# Checks that judge numbers, where there is nothing to look at.
+NUMBERS = {("ch04", "closed form"), ("ch04", "best v")}
 FIRST_LINE = re.compile(r"# rejected by ([A-Za-z0-9, ]+): \S.*")
 
 each_chapter = pytest.mark.parametrize("chapter", ALL, ids=lambda chapter: chapter.name)
@@ -185,6 +187,7 @@ def test_the_failing_case_of_a_schedule_can_be_looked_at(chapter, path):
                 or "use F and B alone" in outcome.reason
                 or "micro-batch" in outcome.reason
                 or (chapter.name == "ch08" and outcome.check.name == "complete")
+                or (chapter.name, outcome.check.name) in NUMBERS
             )
             continue
         drawn = outcome.case.as_data()

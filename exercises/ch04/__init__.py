@@ -1,0 +1,1 @@
+"""Exercise of chapter 4: interleaved 1F1B."""
