@@ -112,6 +112,24 @@ def test_lanes_that_are_moved_are_answered_in_the_page(site: Site) -> None:
         assert visit.axe() == []
 
 
+def test_stages_a_rank_are_moved_where_a_schedule_has_them(site: Site) -> None:
+    with site.visit("book/ch04_interleaving") as visit:
+        visit.settle()
+        figure = visit.page.locator(".dualpipe-live")
+        state = json.loads(figure_data(site, "book/ch04_interleaving")[0])["state"]
+        stages = figure.get_by_label("Stages a rank v")
+        stages.fill("4")
+        summary = figure.locator(WORDS["timeline"])
+        wait_for_text(visit, summary, told("timeline", answer("timeline", {**state, "chunks": 4})))
+        figure.get_by_label("Schedule").select_option("1f1b")
+        wait_for_text(
+            visit, summary, told("timeline", answer("timeline", {**state, "kind": "1f1b"}))
+        )
+        assert not stages.is_visible()
+        figure.get_by_label("Schedule").select_option("interleaved")
+        assert stages.is_visible()
+
+
 def test_what_has_no_answer_is_refused_with_the_nearest_that_has_one(site: Site) -> None:
     with site.visit("book/ch09_dualpipe") as visit:
         visit.settle()
