@@ -63,9 +63,9 @@ class StageParts(NamedTuple):
 
 @runtime_checkable
 class InParts(Protocol):
-    """A module whose chunks can take turns with others."""
+    """A module whose chunks can take turns with others; a layer is a stage of one."""
 
-    def parts(self) -> StageParts: ...
+    def parts(self) -> StageParts | LayerParts: ...
 
 
 def in_order(parts: StageParts) -> Iterator[Computation | Exchange]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dualpipe_ref.comm.buffer import Started
-from dualpipe_ref.model.parts import Computation, Exchange, Gradients, StageParts, Values, run_parts
+from dualpipe_ref.model.parts import (
+    Computation,
+    Exchange,
+    Gradients,
+    InParts,
+    LayerParts,
+    StageParts,
+    Values,
+    run_parts,
+)
 from dualpipe_ref.model.recompute import Remade
 from dualpipe_ref.runtime.split_backward import Weights, input_gradients
 
@@ -116,6 +126,14 @@ class ChunkRun:
         self.gradients = self._moving.wait()
         self._moving = None
 
+    def computations(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """What each computation left that has a graph, and what it took that has a gradient, before its backward."""
+        for record in self._records:
+            if isinstance(record, _Computed):
+                made = record.again.second(*record.inputs) if record.again else record.outputs
+                outputs = [one for one in made if _is_number(one) and one.requires_grad]
+                yield outputs, [one for one in record.inputs if _is_number(one)]
+
     def weights(self, number: int | None = None) -> None:
         """Run the W of one computation, or all that wait, in the order in which they arose."""
         for one in list(self._waiting) if number is None else [number]:
@@ -162,6 +180,14 @@ class ChunkRun:
             else:
                 self.start_back()
                 self.finish_back()
+
+
+def parts_of(module: nn.Module) -> StageParts:
+    """The parts that a module offers; one that offers none is one computation. A layer alone is a stage of one."""
+    if isinstance(module, InParts):
+        parts = module.parts()
+        return StageParts(None, (parts,), None) if isinstance(parts, LayerParts) else parts
+    return StageParts(None, (), lambda *values: (module(*values),))
 
 
 def _is_number(value: Any) -> bool:

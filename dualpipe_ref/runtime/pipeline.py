@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.distributed
@@ -15,7 +16,7 @@ from dualpipe_ref.runtime.point_to_point import PointToPoint
 from dualpipe_ref.runtime.recorder import Recorder
 from dualpipe_ref.runtime.sharing import balance_routers, sum_replicas, sum_shared
 from dualpipe_ref.runtime.stages import Feed, StageWorker
-from dualpipe_ref.schedule import Schedule
+from dualpipe_ref.schedule import InputError, OpKind, Schedule
 from dualpipe_ref.schedule.forward_only import forward_only
 
 # The module of a stage, by its number and the number of all stages.
@@ -53,6 +54,8 @@ class Pipeline:
         self.wires = PointToPoint(shape, dtype, grid.pipeline, device)
         self.recorder = Recorder()
         self.executor = Executor(schedule, rank, self.worker, self.wires, self.recorder)
+        self._activation = shape, dtype, device
+        self._is_checked = False
         self._evaluation: Executor | None = None
 
     def step(self, inputs: Feed, targets: Feed) -> Losses:
@@ -65,11 +68,32 @@ class Pipeline:
         return losses
 
     def run(self, inputs: Feed, targets: Feed) -> Losses:
-        """Forward and backward alone."""
+        """Forward and backward alone. Raises `InputError`, on all ranks, before the first if a stage cannot be split."""
         self.worker.training = True
         self.worker.begin(inputs, targets)
+        if not self._is_checked:
+            self._check_can_split()
         self.executor.step()
         return self.worker.losses
+
+    def _check_can_split(self) -> None:
+        """Before the first step, where the schedule splits backwards. What one rank finds, all ranks of its pipeline say."""
+        if any(op.kind in (OpKind.I, OpKind.FB) for ops in self.schedule.ops for op in ops):
+            shape, dtype, device = self._activation
+            generator = torch.Generator().manual_seed(0)
+            example = torch.randn(*shape, dtype=dtype, generator=generator).to(device)
+            found: tuple[str | None, ...] | None = None
+            try:
+                self.worker.check_can_split(example)
+            except InputError as error:
+                found = error.rule, error.got, error.nearest
+            everywhere: list[Any] = [None] * self.schedule.ranks
+            torch.distributed.all_gather_object(everywhere, found, self.grid.pipeline)
+            for rank, one in enumerate(everywhere):
+                if one is not None:
+                    rule, got, nearest = one
+                    raise InputError(rule, f"{got}, on rank {rank}", nearest)
+        self._is_checked = True
 
     def sum_gradients(self) -> None:
         """Sum over processes of the stage, then over both directions."""

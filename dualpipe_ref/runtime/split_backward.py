@@ -2,19 +2,33 @@
 
 Autograd's graph is walked from the outputs. Where a node on the way to an input has an edge that leads to parameters
 alone, I keeps the gradient that arrives at that node, and W starts from there. Nothing is computed twice but what such
-a node shares between its edges. A parameter that more than one of these nodes reaches is done by I at once: W could not
-tell its paths apart.
+a node shares between its edges. A parameter that more than one of these nodes reaches, such as a tied weight, is done by
+I at once: W could not tell its paths apart.
+
+Under torch.utils.checkpoint (use_reentrant=False) what was let go is computed again once in I, and once more in W: it
+lives for one pass over the graph. `model.recompute.Remade` in a module's parts computes it once for both.
+
+What holds of hooks: one on a parameter runs with the parameter's gradient, so in W; one on a tensor between, or on a
+node, runs in I, and once more in W where W starts at just that node. A hook that only changes the gradient changes it
+once all the same.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import GradientEdge
+from torch.utils.checkpoint import GraphExecGroup
+
+from dualpipe_ref.runtime.split_graph import SplitGraph, Start, splittable, wanted_edges
+
+__all__ = ["Weights", "input_gradients", "splittable"]
 
 Weights = Callable[[], None]
 
@@ -25,6 +39,7 @@ def input_gradients(
     """Gradients of `inputs` (leaves), and the W that adds those of all parameters to their `grad`.
 
     `outputs` have a graph. The graph lives until W has run, or is dropped. Without inputs, W is the whole backward.
+    Raises `InputError` where the graph holds what cannot be split; `can_split.check_can_split` also says in which module.
 
     >>> layer, x = torch.nn.Linear(2, 1, bias=False), torch.ones(1, 2, requires_grad=True)
     >>> (gradient,), weights = input_gradients([layer(x)], [torch.ones(1, 1)], [x])
@@ -36,114 +51,103 @@ def input_gradients(
     """
     if not inputs:  # nobody waits for an I, and a backward in one go does less
         return (), partial(torch.autograd.backward, outputs, gradients)
-    graph = _Graph(outputs, inputs)
-    starts = list(graph.starts())
-    edges = [GradientEdge(node, place) for start in starts for node, place in start.edges]
+    graph = SplitGraph(outputs, inputs)
+    for _, error in graph.refused():
+        raise error
+    starts = sorted(graph.starts, key=lambda start: start.level)
+    functions = _Functions(graph)
+    edges = [GradientEdge(start.node, place) for start in starts for place in start.places]
     wanted = [*inputs, *graph.shared, *edges]
     found = torch.autograd.grad(
         outputs, wanted, gradients, retain_graph=bool(starts), allow_unused=True
     )
-    first = len(inputs)
-    for parameter, gradient in zip(graph.shared, found[first:], strict=False):
+    functions.turn_to_weights()
+    first, last = len(inputs), len(inputs) + len(graph.shared)
+    for parameter, gradient in zip(graph.shared, found[first:last], strict=True):
         _add(parameter, gradient)
-    arrived = iter(found[first + len(graph.shared) :])
-    queue = [
-        (start, [(node, place, next(arrived)) for node, place in start.edges]) for start in starts
+    arrived = iter(found[last:])
+    queue = [_Waiting(one, [next(arrived) for _ in one.places]) for one in starts]
+    return found[:first], partial(_run_weights, queue)
+
+
+class _Waiting(NamedTuple):
+    start: Start
+    gradients: list[Tensor | None]
+
+
+def _run_weights(queue: list[_Waiting]) -> None:
+    # A checkpoint of torch's computes again for each call of backward, but once for all calls in a group.
+    with GraphExecGroup():
+        while queue:
+            _, level = next(groupby(queue, key=lambda waiting: waiting.start.level))
+            together = list(level)
+            del queue[: len(together)]
+            _run_level(together)
+
+
+def _run_level(level: list[_Waiting]) -> None:
+    """One call for all starts of a level: none leads to another, and each call looks at all of the graph below it."""
+    pairs = [
+        (GradientEdge(start.node, place), gradient)
+        for start, gradients in level
+        for place, gradient in zip(start.places, gradients, strict=True)
+        if gradient is not None
     ]
-    return found[:first], lambda: _run_weights(queue)
-
-
-class _Start:
-    """A node from which W goes on: its outputs that gradients arrive at, and the parameters that only it reaches."""
-
-    def __init__(self, edges: Sequence[tuple[Node, int]], parameters: Sequence[Tensor]) -> None:
-        self.edges, self.parameters = edges, parameters
-
-
-_Queue = list[tuple[_Start, list[tuple[Node, int, Tensor | None]]]]
-
-
-def _run_weights(queue: _Queue) -> None:
-    for start, arrived in queue:
-        edges = [GradientEdge(node, place) for node, place, one in arrived if one is not None]
-        values = [one for _, _, one in arrived if one is not None]
-        if edges:
-            torch.autograd.backward(edges, values, inputs=list(start.parameters))
-    queue.clear()
+    if pairs:
+        parameters = [one for start, _ in level for one in start.parameters]
+        edges, values = zip(*pairs, strict=True)
+        torch.autograd.backward(edges, values, inputs=parameters)
 
 
 def _add(parameter: Tensor, gradient: Tensor | None) -> None:
-    if gradient is not None:
-        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    if gradient is None:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient.clone()  # it may be what waits for a W, too
+    else:
+        with torch.no_grad():
+            parameter.grad += gradient
 
 
-class _Graph:
-    """The nodes under some outputs: which lead to an input, and which parameters hang where."""
+class _Functions:
+    """The marked custom Functions that W starts at: told which half is wanted, and held to it."""
 
-    def __init__(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
-        self._inputs = {get_gradient_edge(one).node for one in inputs}
-        self._roots = [(edge.node, edge.output_nr) for edge in map(get_gradient_edge, outputs)]
-        self._places: dict[Node, set[int]] = {}
-        self._to_input: dict[Node, bool] = {}
-        self._hanging: dict[Node, list[Tensor]] = {}
-        self._order = self._walk()
-        reached = [one for node in self._order for one in self._hanging.get(node, ())]
-        reached += [one for node, _ in self._roots for one in self._loose(node)]
-        self._count = Counter(map(id, reached))
-        self.shared = list({id(one): one for one in reached if self._count[id(one)] > 1}.values())
+    def __init__(self, graph: SplitGraph) -> None:
+        nodes = [start.node for start in graph.starts if graph.leads_to_input[start.node]]
+        self._halves = [
+            _Half(node, list(wanted_edges(graph, node)))
+            for node in nodes
+            if isinstance(node, BackwardCFunction)
+        ]
+        self._turn(0)
 
-    def starts(self) -> Iterator[_Start]:
-        """Where W starts, in the order of the walk."""
-        for node in self._order:
-            yield from self._start([(node, place) for place in sorted(self._places[node])], node)
-        for node, place in self._roots:
-            if not self._to_input[node]:
-                yield from self._start([(node, place)], node, self._loose(node))
+    def turn_to_weights(self) -> None:
+        """I has run."""
+        self._turn(1)
 
-    def _start(
-        self, edges: list[tuple[Node, int]], node: Node, parameters: list[Tensor] | None = None
-    ) -> Iterator[_Start]:
-        hanging = self._hanging[node] if parameters is None else parameters
-        own = [one for one in hanging if self._count[id(one)] == 1]
-        if own:
-            yield _Start(edges, own)
+    def _turn(self, half: int) -> None:
+        for one in self._halves:
+            one.turn(half)
 
-    def _walk(self) -> list[Node]:
-        """Nodes that lead to an input and have parameters beside; fills the tables on the way."""
-        found: list[Node] = []
-        stack: list[tuple[Node, bool]] = [(node, False) for node, _ in self._roots]
-        for node, place in self._roots:
-            self._places.setdefault(node, set()).add(place)
-        while stack:
-            node, is_done = stack.pop()
-            if is_done:
-                self._finish(node, found)
-                continue
-            if node in self._to_input:
-                continue
-            self._to_input[node] = node in self._inputs
-            stack.append((node, True))
-            for below, place in node.next_functions:
-                if below is not None:
-                    self._places.setdefault(below, set()).add(place)
-                    stack.append((below, False))
-        return found
 
-    def _finish(self, node: Node, found: list[Node]) -> None:
-        below = [one for one, _ in node.next_functions if one is not None]
-        if any(self._to_input[one] for one in below):
-            self._to_input[node] = True
-            loose = [one for one in dict.fromkeys(below) if not self._to_input[one]]
-            hanging = [parameter for one in loose for parameter in self._loose(one)]
-            if hanging:
-                self._hanging[node] = hanging
-                found.append(node)
+class _Half:
+    """One of them, and for each edge whether I and whether W wants its gradient, None where nobody ever does."""
 
-    def _loose(self, node: Node) -> list[Tensor]:
-        """The parameters under a node that leads to no input."""
-        if self._to_input[node]:
-            return []
-        seen = [node]
-        for one in seen:  # grows while it is walked
-            seen += {below for below, _ in one.next_functions if below and below not in seen}
-        return [one.variable for one in seen if hasattr(one, "variable")]
+    def __init__(self, node: BackwardCFunction, wanted: Sequence[tuple[bool, bool] | None]) -> None:
+        self._node, self._wanted, self._asked = node, wanted, tuple(node.needs_input_grad)
+        self._now: list[bool] = []  # the hook must not hold the node, which holds the hook
+        node.register_hook(partial(_hold_to_it, node.name(), self._now))
+
+    def turn(self, half: int) -> None:
+        self._now[:] = [one is None or one[half] for one in self._wanted]
+        flags = iter([one[half] for one in self._wanted if one is not None])
+        self._node.needs_input_grad = tuple(one and next(flags) for one in self._asked)
+
+
+def _hold_to_it(name: str, now: Sequence[bool], found: Sequence[Tensor | None], _: object) -> None:
+    for place, (one, is_wanted) in enumerate(zip(found, now, strict=True)):
+        if one is not None and not is_wanted:
+            raise RuntimeError(
+                f"{name} is marked as splittable, and computes the gradient of its tensor {place} in the half that does"
+                f" not want it: heed ctx.needs_input_grad"
+            )

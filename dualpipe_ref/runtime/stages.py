@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from dualpipe_ref.model.parts import InParts, StageParts
-from dualpipe_ref.runtime.chunk import ChunkRun
+from dualpipe_ref.runtime.can_split import check_can_split
+from dualpipe_ref.runtime.chunk import ChunkRun, parts_of
 from dualpipe_ref.runtime.executor import Mail
 from dualpipe_ref.runtime.overlap import OrderOf, overlapped_forward_backward
 from dualpipe_ref.schedule import Chunk, InputError, Op, OpKind, Payload, Schedule
@@ -45,7 +45,25 @@ class StageWorker:
         self._whole = {
             op.backward for op in schedule.ops[rank] if op.backward and self._goes_back_whole(op)
         }
+        # An I of the first stage has no input to find a gradient for: its W is a whole backward.
+        self._split = {
+            op.backward.slot
+            for op in schedule.ops[rank]
+            if op.backward and op.kind in (OpKind.I, OpKind.FB)
+            if op.backward not in self._whole
+        }
         self.training = True
+
+    def check_can_split(self, activation: Tensor) -> None:
+        """Raise `InputError` if a stage whose backward the schedule splits cannot be split; computes no gradient.
+
+        Called after `begin`, with an example of what goes between stages.
+        """
+        for slot in sorted(self._split):
+            direction, stage = self.homes[slot]
+            source = activation if stage else _one_of(self._inputs, direction)
+            targets = _one_of(self._targets, direction) if stage == self.last else None
+            check_can_split(self.stages[slot], source, targets, name=f"stage {stage}")
 
     def begin(self, inputs: Feed, targets: Feed) -> None:
         """What the next step is to work on. Raises `InputError` where micro-batches differ in shape."""
@@ -147,8 +165,5 @@ class StageWorker:
             mail[Payload.GRADIENT, direction, stage, place.microbatch] = gradient
 
 
-def parts_of(module: nn.Module) -> StageParts:
-    """The parts that a module offers; one that offers none is one computation."""
-    if isinstance(module, InParts):
-        return module.parts()
-    return StageParts(None, (), lambda *values: (module(*values),))
+def _one_of(feed: Feed, direction: int) -> Tensor:
+    return next(one for (at, _), one in feed.items() if at == direction)
