@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -147,13 +147,17 @@ def is_second() -> bool:
     return _is_second.get()
 
 
-@contextmanager
-def _second() -> Iterator[None]:
-    token = _is_second.set(True)
-    try:
-        yield
-    finally:
-        _is_second.reset(token)
+class _second(AbstractContextManager[None]):  # noqa: N801 - a context manager, like the one above
+    """May be entered again: a checkpoint computes again for each walk over its graph, and a backward in halves walks twice."""
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[bool]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_is_second.set(True))
+
+    def __exit__(self, *error: object) -> None:
+        _is_second.reset(self._tokens.pop())
 
 
 def _first_and_second() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

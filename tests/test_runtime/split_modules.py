@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -162,6 +163,9 @@ MODULES: dict[str, Callable[[Sizes], nn.Module]] = {
     "layer with experts": lambda sizes: Layer(sizes.config(), 0, 0, sizes.buffer()),
     "two layers": lambda sizes: nn.Sequential(
         *(Layer(sizes.config(), number, 0, sizes.buffer()) for number in (0, 1))
+    ),
+    "a layer that is computed again": lambda sizes: Layer(
+        replace(sizes.config(), recompute="full"), 0, 0, sizes.buffer()
     ),
     "torch's block": lambda sizes: nn.TransformerEncoderLayer(
         sizes.hidden, 2, 24, 0.0, batch_first=True
