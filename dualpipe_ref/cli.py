@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     train_command.add_options(made)
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
-    made.add_argument("name", choices=["schedule", "step", "trace", "train"])
+    made.add_argument("name", choices=["schedule", "split", "step", "trace", "train"])
     made.add_argument("--out", metavar="FILE")
     return parser
 
