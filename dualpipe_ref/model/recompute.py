@@ -77,7 +77,7 @@ def remaking(is_wanted: bool = True) -> Iterator[None]:
     def pack(tensor: Tensor) -> Tensor | _View:
         known = offers.get(tensor.untyped_storage()._cdata)
         if known is None or known[0]() is None:
-            return tensor
+            return tensor.detach()  # an op's own result would hold the op, which holds it
         return _View(known[1], tensor.size(), tensor.stride(), tensor.storage_offset())
 
     token = _offers.set(offers)

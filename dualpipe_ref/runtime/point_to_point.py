@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor
 from dualpipe_ref.schedule import InputError, Message
 
 Give = Callable[[Message], Tensor]
+SENDS = 8  # whose tensors live on: the oldest one more is waited for, and has long left
 
 
 class PointToPoint:
     """Messages of one shape and type between the ranks of a process group.
 
     They carry no tag: the k-th send of a channel meets its k-th receive, as the verifier assumes. A batch is issued as
-    a whole; nobody waits for a send before the step ends, and for a receive only who needs it.
+    a whole; a send is waited for some sends later, which frees its tensor, and a receive by who needs it.
     All ranks make it together: the shape is negotiated here, once. Raises `InputError` where they do not agree.
     """
 
@@ -32,12 +34,14 @@ class PointToPoint:
         self.group = group
         self.rank = torch.distributed.get_rank(group)
         self._negotiate()
-        self._sends: list[tuple[torch.distributed.Work, Tensor]] = []
+        self._sends: deque[tuple[torch.distributed.Work, Tensor]] = deque()
         self._receives: dict[Message, tuple[torch.distributed.Work, Tensor]] = {}
 
     def issue(self, messages: Sequence[Message], give: Give) -> None:
         """Begin all sends and receives of a batch together."""
         started, tensors = [], []
+        while len(self._sends) > SENDS:  # an order that the verifier passed may wait at once
+            self._sends.popleft()[0].wait()
         for message in messages:
             is_send = message.source == self.rank
             values = self._checked(message, give(message)) if is_send else self._empty()

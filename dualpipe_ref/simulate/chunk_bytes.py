@@ -1,9 +1,7 @@
 """What one chunk keeps in memory, by kind: from the sizes of a model to bytes, in exact integers.
 
-Two ways to compute a layer. `eager_chunk` is this package's own model on a CPU, op by op as autograd keeps it: exact, and tests
-compare every kind with what torch holds. `fused_chunk` is a layer as large runs compute it: attention that keeps
-statistics in place of probabilities, an MLP that keeps what goes into its activation (DeepSeek-V3 report, arXiv:2412.19437,
-section 3.3.3), and dispatched tokens in the order of their experts. That is a model; nobody has measured it here.
+`eager_chunk` is this package's own model on a CPU, op by op as autograd keeps it: what a forward keeps is exact, and tests
+compare it with what torch holds. `fused_bytes` has layers as large runs compute them.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from dualpipe_ref.schedule.errors import InputError, require_int
@@ -54,15 +51,13 @@ class ChunkBytes:
 @dataclass(frozen=True)
 class Batch:
     """A micro-batch and its numbers: `sequences` (B) of `tokens` (S), `bytes` of a number, `cached` of one that waits for
-    the backward as input of a matrix product, `expert_ranks` that share the experts, and `ranks_of_token`, how many of them a
-    token goes to on average."""
+    the backward as input of a matrix product (None: the same), and `expert_ranks` that share the experts."""
 
     sequences: int
     tokens: int
     bytes: int = 4
     cached: int | None = None
     expert_ranks: int = 1
-    ranks_of_token: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
         for name in ("sequences", "tokens", "bytes", "expert_ranks"):
@@ -72,11 +67,6 @@ class Batch:
     def all_tokens(self) -> int:
         """T."""
         return self.sequences * self.tokens
-
-    @property
-    def received(self) -> int:
-        """Rows that a dispatch brings, on average."""
-        return round(self.all_tokens * self.ranks_of_token)
 
 
 def check_policy(policy: str) -> str:
@@ -102,24 +92,82 @@ def eager_chunk(
 ) -> ChunkBytes:
     """A chunk of `dualpipe_ref.model` on a CPU, one process with all experts.
 
-    `is_cut`: it is run part by part, as an I or an overlapped pair need it, and keeps what goes from part to part.
+    `is_cut`: it is run part by part, as an I or an overlapped pair need it, and keeps what goes from part to part. What the forward
+    keeps is exact; what W waits with and the workspace are a little more than torch holds, since some of it is one tensor.
     """
     check_policy(policy)
     layers = layers_of_stages(shape.layers, stages)[stage]
-    kinds: Kinds = Counter()
-    for layer in layers:
-        kinds += _eager_layer(shape, batch, layer < shape.dense_layers, policy, is_cut)
+    kinds = sum((_eager_layer(shape, batch, n, policy, is_cut) for n in layers), Kinds())
     sent = batch.all_tokens * shape.hidden * batch.bytes
     if stage == stages - 1:
         kinds += _eager_loss(shape, batch)
     else:
         kinds["output"] += sent
-    return ChunkBytes(+kinds, message=sent)
+    if not is_cut:  # W is a whole backward then
+        waits = kinds + Counter({"arrived gradients": sent})
+    else:
+        waits = sum((_waits(shape, batch, n, policy) for n in layers), Kinds())
+        if stage == stages - 1:
+            waits += _eager_loss(shape, batch) + Counter({"arrived gradients": sent})
+    part = max(_part(shape, batch, n) for n in layers) if policy == "full" else 0
+    beside = _workspace(shape, batch, policy, is_cut=is_cut, is_last=stage == stages - 1)
+    if is_cut:  # the graph stays while gradients arrive
+        beside["B"] += max(0, waits.total() - kinds.total())
+        part = 0
+    return ChunkBytes(+kinds, +waits, sent, part, beside)
 
 
-def _eager_layer(
-    shape: ModelShape, batch: Batch, is_dense: bool, policy: str, is_cut: bool
-) -> Kinds:
+def _waits(shape: ModelShape, batch: Batch, layer: int, policy: str) -> Kinds:
+    """The inputs of all matrix products and what autograd's graph holds below them, and the gradients of their outputs."""
+    is_dense = layer < shape.dense_layers
+    graph = "none" if policy == "full" else policy  # I has made it again
+    kinds = _eager_layer(shape, batch, layer, graph, is_cut=True)
+    for kind in ("expert outputs", "between parts", "dispatched tokens", "router"):
+        del kinds[kind]
+    each, hidden, latent = batch.all_tokens, shape.hidden, shape.key_value_latent
+    grown = shape.heads * (2 * shape.nope + shape.rope + shape.value)
+    arrived = (
+        (5 if policy == "full" else 4) * hidden
+        + grown
+        + 2 * latent
+        + shape.rope
+        + 2 * (shape.query_latent or 0)
+    )
+    if is_dense:
+        arrived += 2 * shape.dense_hidden + hidden
+    else:
+        of_experts = shape.shared_experts + shape.experts_per_token
+        arrived += shape.experts + of_experts * (2 * shape.expert_hidden + hidden)
+    kinds["arrived gradients"] = each * arrived * batch.bytes
+    return kinds
+
+
+def _part(shape: ModelShape, batch: Batch, layer: int) -> int:
+    """The larger of the two computations of a layer, when it has been made again."""
+    attention = sum(_eager_attention(shape, batch, "none").values())
+    if layer < shape.dense_layers:
+        return max(attention, sum(_eager_dense(shape, batch, "none").values()))
+    return max(attention, sum(_eager_experts(shape, batch).values()))
+
+
+def _workspace(
+    shape: ModelShape, batch: Batch, policy: str, *, is_cut: bool, is_last: bool
+) -> dict[str, int]:
+    """What lives within one op, where it is highest: a few rows, scores and their gradient, logits and theirs."""
+    size, row = batch.bytes, batch.all_tokens * shape.hidden * batch.bytes
+    scores = batch.sequences * shape.heads * batch.tokens**2 * size
+    logits = batch.all_tokens * shape.vocabulary * size if is_last else 0
+    forward, back = max(4 * row, logits), max(row, 2 * logits)
+    if policy == "full":  # nothing of a computation is kept, so all of it comes and goes
+        grown = shape.heads * (2 * shape.nope + 2 * shape.rope + shape.value)
+        forward, back = 2 * scores + batch.all_tokens * grown * size, scores + 2 * row
+    if is_cut:  # what autograd would let go stays for W
+        back = scores + 3 * row
+    return {"F": forward, "B": back, "W": row}
+
+
+def _eager_layer(shape: ModelShape, batch: Batch, layer: int, policy: str, is_cut: bool) -> Kinds:
+    is_dense = layer < shape.dense_layers
     whole, size = batch.all_tokens * shape.hidden * batch.bytes, batch.bytes
     kinds = Counter({"layer input": whole})
     if policy != "full":
@@ -138,7 +186,7 @@ def _eager_layer(
     kinds["router"] += batch.all_tokens * (2 * shape.experts + shape.experts_per_token + 1) * size
     if is_cut:
         kinds["router"] += batch.all_tokens * shape.experts_per_token * size  # the weights
-        kinds["between parts"] = batch.received * shape.hidden * size
+        kinds["between parts"] = batch.all_tokens * shape.hidden * size
         kinds["between parts"] += (
             whole if shape.shared_experts else 0
         )  # the residual with its output
@@ -189,7 +237,7 @@ def _eager_dense(shape: ModelShape, batch: Batch, policy: str) -> Kinds:
 
 def _routed(shape: ModelShape, batch: Batch, is_cut: bool, is_remade: bool) -> Kinds:
     """What the all-to-all itself keeps: who goes where, and, where parts are cut, what came."""
-    each, chosen, rows = batch.all_tokens, shape.experts_per_token, batch.received
+    each, chosen, rows = batch.all_tokens, shape.experts_per_token, batch.all_tokens
     # The order of all experts of a token, of which the first are the chosen ones; who needs it; each row's place.
     plan = each * (8 * shape.experts + batch.expert_ranks + 1) + 8 * batch.expert_ranks + 16 * rows
     kinds = Counter({"router": plan})

@@ -37,6 +37,7 @@ class StageBytes:
     states: int
     chunk: ChunkBytes
     late_gradients: bool = False
+    split: ChunkBytes | None = None
 
 
 class Level(NamedTuple):
@@ -116,13 +117,16 @@ class _Rank:
         self.sent: deque[int] = deque([0] * sends_kept, sends_kept)
         self.waiting: set[tuple[Payload, int, int]] = set()  # received: payload, slot, micro-batch
         self.has_gradients = [not one.late_gradients for one in self.held]
+        ops = timeline.schedule.ops[rank]
+        self.is_split = {op.backward for op in ops if op.kind is OpKind.I}
 
     def levels(self) -> Iterator[Level]:
         for one, has in zip(self.held, self.has_gradients, strict=True):
             self.now += Counter({PARAMETERS: one.parameters, STATES: one.states})
             self.now[GRADIENTS] += one.gradients if has else 0
         yield self._level(0)
-        schedule, end = self.timeline.schedule, 0
+        schedule = self.timeline.schedule
+        end: Number = 0
         batches = schedule.batches[self.rank]
         spans = self.timeline.spans[self.rank]
         for place, group in enumerate(batches):
@@ -143,7 +147,8 @@ class _Rank:
         return Level(time, {kind: count for kind, count in self.now.items() if count})
 
     def _chunk(self, chunk: Chunk) -> ChunkBytes:
-        return self.held[chunk.slot].chunk
+        held = self.held[chunk.slot]
+        return held.split if held.split and chunk in self.is_split else held.chunk
 
     def _begin(self, op: Op) -> None:
         if op.forward:

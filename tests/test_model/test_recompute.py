@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -140,3 +141,24 @@ def test_a_policy_that_there_is_not(options: dict[str, str], nearest: str) -> No
     with pytest.raises(InputError) as caught:
         replace(SMALL, **options)  # type: ignore[arg-type]
     assert caught.value.nearest == nearest
+
+
+@pytest.mark.parametrize("policy", ["none", *POLICIES])
+def test_a_split_backward_leaves_nothing_behind(policy: str) -> None:
+    """Without Python's collector: no saved tensor may hold the node that holds it."""
+    stage, (inputs, _) = stage_of(replace(SMALL, recompute=policy), 1, 3), data(2, 24)
+    source = torch.ones(*inputs.shape, SMALL.hidden)
+    gc.collect()
+    gc.disable()
+    try:
+        with LiveBytes(stage.parameters()) as count:
+            count.name("inputs", [source, *stage.buffers()])
+            chunk = ChunkRun(stage.parts(), source, None)
+            chunk.forward()
+            chunk.judge_back(torch.ones_like(chunk.values[0]), split=True)
+            chunk.backward(split=True)
+            chunk.weights()
+            del chunk
+            assert count.by_kind["activations"] == 0
+    finally:
+        gc.enable()
