@@ -25,7 +25,15 @@ FOLDERS = (
 )
 TOP = len(FOLDERS)
 # These run where nothing but Python is installed.
-STANDARD_LIBRARY_ONLY = ("schedule", "simulate", "grading", "cli.py", "doctor.py", "__init__.py")
+STANDARD_LIBRARY_ONLY = (
+    "schedule",
+    "simulate",
+    "comm/protocol",
+    "grading",
+    "cli.py",
+    "doctor.py",
+    "__init__.py",
+)
 
 
 class Import(NamedTuple):
@@ -109,7 +117,7 @@ def foreign_imports(package: Path) -> list[str]:
     found = []
     for part in STANDARD_LIBRARY_ONLY:
         path = package / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for file in [path] if path.suffix else sorted(path.rglob("*.py")):
             for module, line, at_load in imports_of(file, package):
                 name = module.partition(".")[0]
                 if at_load and name != PACKAGE and name not in sys.stdlib_module_names:

@@ -97,7 +97,7 @@ def bare_python(code: str, root: Path = ROOT) -> subprocess.CompletedProcess[str
 
 
 def test_the_core_runs_on_a_bare_python() -> None:
-    names = "dualpipe_ref, dualpipe_ref.schedule, dualpipe_ref.simulate"
+    names = "dualpipe_ref, dualpipe_ref.schedule, dualpipe_ref.simulate, dualpipe_ref.comm.protocol"
     command = "from dualpipe_ref.cli import main; import dualpipe_ref.doctor"
     result = bare_python(f"import {names}; {command}; print('loaded')")
     assert result.stdout == "loaded\n", result.stderr

@@ -1,0 +1,15 @@
+"""How tokens cross from node to node and back: the queues of dispatch and combine, as roles that can be run step by step.
+
+Standard library only. The four tasks, each with its roles:
+
+* forwarding between RDMA and NVLink, while what several GPUs of a node need crosses RDMA once: `dispatch`;
+* moving data between RDMA buffers and the inputs and outputs: the senders and receivers of both phases;
+* the reduction of combine, inside a node and then over nodes: `combine`;
+* laying out memory in fine grain, while chunks travel to several experts over both links: `routes`, `world`.
+"""
+
+from dualpipe_ref.comm.protocol.explorer import Explored, explore
+from dualpipe_ref.comm.protocol.ring import ring_world
+from dualpipe_ref.comm.protocol.run import Outcome, run
+
+__all__ = ["Explored", "Outcome", "explore", "ring_world", "run"]

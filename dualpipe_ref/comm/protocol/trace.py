@@ -1,0 +1,66 @@
+"""What happened, for people: who did what at which site, and what it saw."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from dualpipe_ref.comm.protocol import operations as ops
+
+
+class Event(NamedTuple):
+    """One step of a schedule."""
+
+    role: str
+    site: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.what}" + (f"  [{self.site}]" if self.site else "")
+
+
+def told(operation: ops.Operation, result: Any) -> str:
+    """One operation and its result in words.
+
+    >>> tail = ops.Location(0, "word", "tail", 0)
+    >>> told(ops.Store("ring.sender.tail", tail, 3), None)
+    'stores 3 in tail'
+    """
+    return str(_TELLERS[type(operation)](operation, result))
+
+
+def _waited(op: ops.Wait, result: Any) -> str:
+    if result is not None:
+        label, values = result
+        words = next(conditions for one, conditions in op.alternatives if one == label)
+        return "sees " + _list(
+            f"{word} = {value}" for (word, _), value in zip(words, values, strict=True)
+        )
+    return "sees " + _list(f"{word} at {bound} or more" for word, bound in op.alternatives[0][1])
+
+
+def _list(parts: Any) -> str:
+    parts = list(parts)
+    return ", ".join(parts[:4]) + (f" and {len(parts) - 4} more" if len(parts) > 4 else "")
+
+
+def _message(value: Any) -> str:
+    if isinstance(value, ops.Message):
+        return f"message {value.counter} {value.payload}"
+    return "nothing" if value is None else str(value)
+
+
+_TELLERS: dict[type, Any] = {
+    ops.Wait: _waited,
+    ops.Take: lambda op, result: f"takes {op.word}",
+    ops.Store: lambda op, result: f"stores {op.value} in {op.word}",
+    ops.Add: lambda op, result: f"adds {op.amount} to {op.word}",
+    ops.Fence: lambda op, result: "fence",
+    ops.Write: lambda op, result: f"writes {_message(op.value)} to {op.slot}",
+    ops.Read: lambda op, result: f"reads {op.slot}: {_message(result)}",
+    ops.Put: lambda op, result: (
+        f"puts {op.copies[0][0]} to {op.copies[-1][1]} ({len(op.copies)} parts)"
+    ),
+    ops.PutWord: lambda op, result: f"posts {op.value} for {op.word}",
+    ops.RemoteAdd: lambda op, result: f"posts +{op.amount} for {op.word}",
+    ops.Record: lambda op, result: f"records {op.value}",
+}
