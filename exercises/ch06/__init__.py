@@ -1,0 +1,1 @@
+"""Exercise of chapter 6: Chimera."""
