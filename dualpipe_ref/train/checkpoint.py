@@ -77,12 +77,16 @@ def _agree(failed: str, step: int, partial: Path) -> None:
         torch.distributed.all_gather_object(told, failed)
     reasons = [f"rank {rank}: {one}" for rank, one in enumerate(told) if one]
     if reasons:
+        # Before what was written is removed: a full disk is a common reason, and torch's own words do not always say so.
+        free_bytes = shutil.disk_usage(partial.parent).free
+        torch.distributed.barrier()
         if torch.distributed.get_rank() == 0:
             shutil.rmtree(partial, ignore_errors=True)
         last = _whole(partial.parent)
         left = f"the last whole one is {last[-1].name}" if last else "there is none before it"
+        free = f"{free_bytes:,} bytes are free there"
         raise RuntimeError(
-            f"the checkpoint of step {step} cannot be written to {partial.parent}: {reasons[0][:300]}; {left}"
+            f"the checkpoint of step {step} cannot be written to {partial.parent}: {reasons[0][:300]}; {free}; {left}"
         )
 
 
