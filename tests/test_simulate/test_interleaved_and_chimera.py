@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -89,3 +90,15 @@ def test_a_formula_without_latency_does_not_hold_with_one() -> None:
     formula = find_formula("1f1b", "bubble")
     assert formula.holds(4, 8)
     assert not formula.holds(4, 8, latency=1)
+
+
+@pytest.mark.parametrize("P", range(2, 13))
+def test_where_blocking_sends_cost_interleaved_time(P: int) -> None:
+    """With the package's placement of messages: every third P where B = 2F, every P where B = F."""
+    schedule = build("interleaved", P, 2 * P)
+    for costs, unlucky in ((Costs(), P % 3 == 2), (Costs(B=1), True)):
+        eager, blocking = (
+            simulate(schedule, costs, Network(sends=sends)).makespan
+            for sends in ("eager", "rendezvous")
+        )
+        assert (blocking > eager) == unlucky
