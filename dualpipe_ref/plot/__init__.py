@@ -1,6 +1,6 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
-The drawing functions import matplotlib when they are first asked for, `explore`, `calculator` and
+The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits` and
 `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
@@ -20,8 +20,9 @@ from dualpipe_ref.plot.viewer_data import viewer_data
 if TYPE_CHECKING:
     from dualpipe_ref.plot.comparison import draw_comparison
     from dualpipe_ref.plot.curves import draw_curves
+    from dualpipe_ref.plot.footprint import draw_footprint
     from dualpipe_ref.plot.lanes_figure import draw_lanes
-    from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore
+    from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, fits
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.placement import draw_placements
     from dualpipe_ref.plot.timeline import draw_timeline
@@ -31,9 +32,11 @@ _LATE = {
     "calculator": "dualpipe_ref.plot.live_figure",
     "drag_lanes": "dualpipe_ref.plot.live_figure",
     "explore": "dualpipe_ref.plot.live_figure",
+    "fits": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
     "draw_curves": "dualpipe_ref.plot.curves",
+    "draw_footprint": "dualpipe_ref.plot.footprint",
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
     "draw_placements": "dualpipe_ref.plot.placement",
@@ -57,12 +60,14 @@ __all__ = [
     "drag_lanes",
     "draw_comparison",
     "draw_curves",
+    "draw_footprint",
     "draw_lanes",
     "draw_memory",
     "draw_placements",
     "draw_timeline",
     "draw_violation",
     "explore",
+    "fits",
     "palette",
     "trace_events",
     "viewer_data",

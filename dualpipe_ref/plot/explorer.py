@@ -19,7 +19,12 @@ except ImportError as error:
         " install it with: pip install ipywidgets"
     ) from error
 
-_SHOWN_BY: dict[str, Any] = {"timeline": TimelineViewer, "waiting": LedgerView, "lanes": LanesView}
+_SHOWN_BY: dict[str, Any] = {
+    "timeline": TimelineViewer,
+    "waiting": LedgerView,
+    "lanes": LanesView,
+    "footprint": LedgerView,
+}
 
 
 class Explorer:

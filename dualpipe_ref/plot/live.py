@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from dualpipe_ref.plot import lanes_view, timeline_view, waiting_view
+from dualpipe_ref.plot import footprint_view, lanes_view, timeline_view, waiting_view
 from dualpipe_ref.plot.controls import Control
 from dualpipe_ref.schedule.errors import InputError, shortened
 
@@ -31,6 +31,7 @@ VIEWS = {
     "timeline": View(timeline_view.answer, timeline_view.controls, timeline_view.NAMES),
     "waiting": View(waiting_view.answer, waiting_view.controls, waiting_view.NAMES),
     "lanes": View(lanes_view.answer, lanes_view.controls, lanes_view.NAMES),
+    "footprint": View(footprint_view.answer, footprint_view.controls, footprint_view.NAMES),
 }
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.plot import lanes_view, timeline_view, waiting_view
+from dualpipe_ref.plot import footprint_view, lanes_view, timeline_view, waiting_view
 from dualpipe_ref.plot.live import State, answer, controls
 
 if TYPE_CHECKING:
@@ -67,6 +67,17 @@ def calculator(**state: Any) -> Any:
     if not os.environ.get(PAGE):
         return _widgets("waiting", state)
     return _page_element("waiting", state, waiting_view.as_html(answer("waiting", state)))
+
+
+def fits(**state: Any) -> Any:
+    """What ranks of DeepSeek-V3 hold at their peaks beside the memory of a device, with controls; see `simulate.footprint`.
+
+    `state` are the values to start with: kind, ranks, microbatches, policy, moments, expert_ranks, device (GB).
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("footprint", state)
+    words = footprint_view.as_html(answer("footprint", state))
+    return _page_element("footprint", state, words)
 
 
 def drag_lanes(*, alt: str = "", **state: Any) -> Any:

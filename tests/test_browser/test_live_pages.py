@@ -29,15 +29,21 @@ def pages_with(words: str) -> list[str]:
     return sorted(names)
 
 
-FIGURES = pages_with(r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(")
+FIGURES = pages_with(r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(")
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
 CHANGES = {
     "timeline": {"microbatches": "16"},
     "waiting": {"gpus": "1000"},
     "lanes": {"dispatch": "7/3"},
+    "footprint": {"device": "60"},
 }
-WORDS = {"timeline": ".summary", "waiting": ".sentence", "lanes": ".sentence"}
+WORDS = {
+    "timeline": ".summary",
+    "waiting": ".sentence",
+    "lanes": ".sentence",
+    "footprint": ".sentence",
+}
 
 
 def told(view: str, data: dict[str, Any]) -> str:

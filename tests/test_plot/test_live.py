@@ -243,7 +243,7 @@ def test_json_cannot_leave_its_script() -> None:
 def test_answers_need_the_standard_library_only() -> None:
     code = (
         "import sys; from dualpipe_ref.plot.live import answer, controls, nearest\n"
-        "for view in ('timeline', 'waiting', 'lanes'): answer(view, {}), controls(view, {})\n"
+        "for view in ('timeline', 'waiting', 'lanes', 'footprint'): answer(view, {}), controls(view, {})\n"
         "bad = {'matplotlib', 'numpy', 'IPython', 'ipywidgets', 'anywidget', 'traitlets'}\n"
         "print(sorted(bad & set(sys.modules)))"
     )
