@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from dualpipe_ref import __version__, compare_command, grade_command, report, train_command
+from dualpipe_ref import (
+    __version__,
+    compare_command,
+    grade_command,
+    report,
+    search_command,
+    train_command,
+)
 from dualpipe_ref.arguments import (
     add_cost_options,
     add_schedule_options,
@@ -163,8 +170,11 @@ def _parser() -> argparse.ArgumentParser:
     made = command("train", train_command.run, "train a real model on real text by any schedule")
     train_command.add_options(made)
 
+    made = command("search", search_command.run, "the fastest order for a small pipeline")
+    search_command.add_options(made)
+
     made = command("bench", _bench, "measure and write book/results/NAME.json")
-    made.add_argument("name", choices=["schedule", "split", "step", "trace", "train"])
+    made.add_argument("name", choices=["schedule", "search", "split", "step", "trace", "train"])
     made.add_argument("--out", metavar="FILE")
     return parser
 

@@ -14,6 +14,7 @@ PACKAGE = "dualpipe_ref"
 FOLDERS = (
     "schedule",
     "simulate",
+    "search",
     "plot",
     "comm",
     "hopper",

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 # The extras that each constraints file serves.
 SERVED = {
-    "book.txt": ("plot", "train", "book", "dev"),
+    "book.txt": ("plot", "train", "search", "book", "dev"),
     "gpu.txt": ("gpu", "train"),
     "nvshmem.txt": ("gpu",),
 }
