@@ -60,7 +60,7 @@ def search(
     """The fastest schedule of `problem` that is found in `seconds`, verified and simulated.
 
     `known` is a schedule that keeps the rules, to begin with: no slower one is returned. `workers` are threads (default:
-    one a core); `progress` shows a bar on stderr where that is a terminal. Control-C ends the search and returns
+    one a core); `progress` shows time, best and bound on stderr. Control-C ends the search and returns
     the best so far. Raises `NothingFoundError`, and `InputError` where `known` breaks a cap.
 
     >>> from dualpipe_ref.search import Problem
@@ -125,17 +125,18 @@ def _checked(
 
 
 class _Bar:
-    """Time, best and bound on stderr, by tqdm; silent where nobody looks."""
+    """Time, best and bound on stderr: a bar of tqdm's on a terminal, else a line for each better order."""
 
     def __init__(self, seconds: float, scale: int, wanted: bool) -> None:
         self.scale, self.best, self.bound = scale, "-", "-"
         self._bar: Any = None
         self._done = threading.Event()
-        if wanted and sys.stderr.isatty():
+        self._began = time.monotonic()
+        self._lines = wanted and not sys.stderr.isatty()
+        if wanted and not self._lines:
             from tqdm import tqdm  # type: ignore[import-untyped]
 
             self._bar = tqdm(total=round(seconds), unit="s", leave=False, file=sys.stderr)
-            self._began = time.monotonic()
         bar = self
 
         class OnBest(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
@@ -143,6 +144,10 @@ class _Bar:
 
             def on_solution_callback(self) -> None:
                 bar.best = bar._shown(self.objective_value)
+                if bar._lines:
+                    after = time.monotonic() - bar._began
+                    said = f"... {after:.1f} s: best {bar.best}, bound {bar.bound}"
+                    print(said, file=sys.stderr, flush=True)
 
         self.on_best = OnBest()
 
