@@ -20,11 +20,20 @@ from dualpipe_ref.grading.source import Source
 ALL = all_exercises()
 WRONG = [(chapter, path) for chapter in ALL for path in chapter.wrong]
 # How a chapter says for which size an answer fails, where it is not by ranks and micro-batches.
-SIZE = {"ch01": "", "ch06": r"P = \d+|copies = \d+", "ch08": r"layers = \d+"}
-# Checks that judge numbers, where there is nothing to look at.
-NUMBERS = {("ch04", "closed form"), ("ch04", "best v")} | {
-    ("ch06", check) for check in ("placement", "exchanges", "same bits")
+SIZE = {
+    "ch01": "",
+    "ch05": r"T = \d+|P = \d+, m = \d+",
+    "ch06": r"P = \d+|copies = \d+",
+    "ch08": r"layers = \d+",
+    "ch11": r"P = \d+, m = \d+|layers = \d+",
 }
+# Checks that judge numbers, where there is nothing to look at.
+NUMBERS = (
+    {("ch04", "closed form"), ("ch04", "best v")}
+    | {("ch05", check) for check in ("linear I", "linear W", "stack", "kept")}
+    | {("ch11", check) for check in ("equal", "kept", "once more")}
+    | {("ch06", check) for check in ("placement", "exchanges", "same bits")}
+)
 FIRST_LINE = re.compile(r"# rejected by ([A-Za-z0-9, ]+): \S.*")
 
 each_chapter = pytest.mark.parametrize("chapter", ALL, ids=lambda chapter: chapter.name)

@@ -1,0 +1,1 @@
+"""Exercise of chapter 5: the backward in two halves."""
