@@ -174,7 +174,9 @@ def _parser() -> argparse.ArgumentParser:
     search_command.add_options(made)
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
-    made.add_argument("name", choices=["schedule", "search", "split", "step", "trace", "train"])
+    made.add_argument(
+        "name", choices=["memory", "schedule", "search", "split", "step", "trace", "train"]
+    )
     made.add_argument("--out", metavar="FILE")
     return parser
 
@@ -297,5 +299,6 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    status: int = import_module(f"dualpipe_ref.bench.{options.name}").main(options.out)
+    module = {"memory": "footprint"}.get(options.name, options.name)
+    status: int = import_module(f"dualpipe_ref.bench.{module}").main(options.out)
     return status
