@@ -84,6 +84,14 @@ def _dualpipe_published_worst(c: Case) -> bool:
     )
 
 
+def _dualpipe_short(c: Case) -> bool:
+    """Where the way in is through the forwards, the way out through the gradients, and no rank is worse than the middle."""
+    if not _dualpipe_exact_split(c):
+        return False
+    through = c.W <= c.I and (c.H - 1) * c.I <= c.H * c.F
+    return c.H == 1 or (through and (c.H == 2 or c.FB <= c.F + c.B))
+
+
 def _dualpipe_published_everywhere(c: Case) -> bool:
     return _dualpipe_published_worst(c) and (c.H <= 2 or c.FB == c.F + c.B)
 
@@ -123,6 +131,9 @@ def _dualpipe_formulas(kind: str, source: str) -> tuple[Formula, ...]:
         Formula("exact", kind, "worst bubble", _OURS,
                 f"{middle} + max(0, H-2) max(0, FB - F - B)", exact,
                 _dualpipe_worst, _dualpipe_exact_split),
+        Formula("short", kind, "worst bubble", _OURS, "(PP/2 - 1)(F + FB - 2W)",
+                "as the exact form, FB <= F + B, W <= I, (H - 1)I <= H F; PP = 2: always, PP = 4: any FB",
+                lambda c: (c.PP // 2 - 1) * (c.F + c.FB - 2 * c.W), _dualpipe_short),
         Formula("exact", kind, "makespan", _OURS,
                 "2H F + max(H F, (H-1)I) + (2n-H-2)FB + 2B + H I + W + (H-1)max(I, W)",
                 _EXACT_TEXT.format(">="), _dualpipe_makespan, _dualpipe_exact),
@@ -199,6 +210,9 @@ FORMULAS: tuple[Formula, ...] = (
     Formula("published", "zb-h1", "held", _V3, "PP", "m >= P", lambda c: c.PP, lambda c: c.m >= c.P),
     Formula("exact", "zb-h1", "held", _OURS, "min(m, P)", "always", lambda c: min(c.m, c.P), _any),
     Formula("published", "zb-h1", "parameters", _V3, "1", "always", lambda c: 1, _any),
+    Formula("exact", "zb-v", "bubble", _OURS, "(P - 1)F", "F = I = W, m >= 2P - 1",
+            lambda c: (c.P - 1) * c.F,
+            lambda c: c.F == c.I == c.W and _split(c) and c.m >= 2 * c.P - 1),
     Formula("published", "zb-v", "held", _ZERO_BUBBLE, "2P", "m >= 2P - 1",
             lambda c: 2 * c.P, lambda c: c.m >= 2 * c.P - 1),
     Formula("published", "chimera", "bubble", _CHIMERA, "(P - 2)F", "F = B; m = P: F >= B; P = 2: always",

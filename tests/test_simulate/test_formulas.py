@@ -89,6 +89,8 @@ EXACTLY_WHERE = [
     ("zb-h1", "bubble", "zero bubble paper"),
     ("dualpipe", "bubble", "published"),
     ("dualpipe", "worst bubble", "published"),
+    ("dualpipe", "worst bubble", "short"),
+    ("dualpipev", "worst bubble", "short"),
     ("dualpipev", "bubble", "published"),
     ("dualpipev", "worst bubble", "published"),
     ("1f1b", "activations", "published"),
