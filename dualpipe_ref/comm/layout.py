@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import comb
 
 import torch
 from torch import Tensor
 
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.simulate import volumes
+from dualpipe_ref.simulate.volumes import ExpertGrid
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,17 +121,13 @@ def _check(routing: Tensor, experts: int) -> None:
 def expected_spread(
     topology: Topology, experts: int, experts_per_token: int, node_limit: int
 ) -> tuple[float, float]:
-    """(nodes, GPUs) that a token reaches on average if its nodes, then its experts in them, are drawn evenly.
+    """(nodes, GPUs) that a token reaches on average if its nodes, then its experts in them, are drawn evenly; see `simulate.volumes`.
 
     >>> tuple(round(number, 2) for number in expected_spread(Topology(8, 8), 256, 8, 4))
     (3.63, 7.36)
     """
-    per_rank = topology.experts_per_rank(experts)
-    drawn_from = node_limit * topology.gpus_per_node * per_rank
-
-    def missed(held: int) -> float:
-        return comb(drawn_from - held, experts_per_token) / comb(drawn_from, experts_per_token)
-
-    nodes = node_limit * (1 - missed(topology.gpus_per_node * per_rank))
-    gpus = node_limit * topology.gpus_per_node * (1 - missed(per_rank))
-    return nodes, gpus
+    grid = ExpertGrid(
+        topology.nodes, topology.gpus_per_node, experts, experts_per_token, node_limit
+    )
+    nodes, gpus = volumes.expected_spread(grid)
+    return float(nodes), float(gpus)

@@ -1,7 +1,7 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
-The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits` and
-`drag_lanes` the notebook's widgets; everything else here needs the standard library only.
+The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits`, `volumes`
+and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.curves import draw_curves
     from dualpipe_ref.plot.footprint import draw_footprint
     from dualpipe_ref.plot.lanes_figure import draw_lanes
-    from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, fits
+    from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, fits, volumes
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.placement import draw_placements
     from dualpipe_ref.plot.timeline import draw_timeline
@@ -33,6 +33,7 @@ _LATE = {
     "drag_lanes": "dualpipe_ref.plot.live_figure",
     "explore": "dualpipe_ref.plot.live_figure",
     "fits": "dualpipe_ref.plot.live_figure",
+    "volumes": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
     "draw_curves": "dualpipe_ref.plot.curves",
@@ -71,5 +72,6 @@ __all__ = [
     "palette",
     "trace_events",
     "viewer_data",
+    "volumes",
     "write_trace",
 ]

@@ -24,6 +24,7 @@ _SHOWN_BY: dict[str, Any] = {
     "waiting": LedgerView,
     "lanes": LanesView,
     "footprint": LedgerView,
+    "volume": LedgerView,
 }
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.plot import footprint_view, lanes_view, timeline_view, waiting_view
+from dualpipe_ref.plot import footprint_view, lanes_view, timeline_view, volume_view, waiting_view
 from dualpipe_ref.plot.live import State, answer, controls
 
 if TYPE_CHECKING:
@@ -78,6 +78,17 @@ def fits(**state: Any) -> Any:
         return _widgets("footprint", state)
     words = footprint_view.as_html(answer("footprint", state))
     return _page_element("footprint", state, words)
+
+
+def volumes(**state: Any) -> Any:
+    """How many bytes and milliseconds the experts of a token cost on each link, with controls; see `simulate.volumes`.
+
+    `state` are the values to start with: nodes, gpus_per_node, experts, experts_per_token, node_limit, hidden, tokens,
+    dispatch and combine (bytes of a number), rdma and nvlink (GB/s).
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("volume", state)
+    return _page_element("volume", state, volume_view.as_html(answer("volume", state)))
 
 
 def drag_lanes(*, alt: str = "", **state: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The waiting calculator's bars as a reader meets them."""
+"""The bars of the waiting and of the volume calculator as a reader meets them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dualpipe_ref.plot.live import answer
 from .harness import harness
 
 LEDGER = answer("waiting", {})
+VOLUMES = answer("volume", {})
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 900), ("light", 375)])
@@ -44,6 +45,22 @@ def test_every_part_is_named_in_it_or_below(browser: Any) -> None:
                 clipped = figure.evaluate("""(figure) => [...figure.querySelectorAll('.part')]
                     .filter((part) => part.scrollWidth > part.clientWidth + 1).length""")
                 assert clipped == 0
+
+
+@pytest.mark.parametrize("width", [900, 375])
+def test_volumes_are_to_one_scale_and_named(browser: Any, width: int) -> None:
+    with harness(browser, width=width) as shown:
+        shown.mount(VOLUMES, file="ledger.js", name="mountLedger")
+        page, longest = shown.page, max(bar["parts"][0]["value"] for bar in VOLUMES["bars"])
+        sizes = [bar.bounding_box()["width"] for bar in page.locator(".bar").all()]
+        for figure, size, data in zip(
+            page.locator("figure").all(), sizes, VOLUMES["bars"], strict=True
+        ):
+            (part,) = data["parts"]
+            assert size / max(sizes) == pytest.approx(part["value"] / longest, abs=0.01)
+            assert data["label"] in figure.inner_text()
+            assert figure.inner_text().count(f"{part['label']} {part['text']}") == 1
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
 def test_facts_are_a_table_and_change_with_the_data(browser: Any) -> None:

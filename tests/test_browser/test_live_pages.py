@@ -29,7 +29,9 @@ def pages_with(words: str) -> list[str]:
     return sorted(names)
 
 
-FIGURES = pages_with(r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(")
+FIGURES = pages_with(
+    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\("
+)
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
 CHANGES = {
@@ -37,12 +39,14 @@ CHANGES = {
     "waiting": {"gpus": "1000"},
     "lanes": {"dispatch": "7/3"},
     "footprint": {"device": "60"},
+    "volume": {"tokens": "1000"},
 }
 WORDS = {
     "timeline": ".summary",
     "waiting": ".sentence",
     "lanes": ".sentence",
     "footprint": ".sentence",
+    "volume": ".sentence",
 }
 
 

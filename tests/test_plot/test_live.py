@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dualpipe_ref import Costs, InputError, build, simulate
 from dualpipe_ref.plot.controls import is_shown
 from dualpipe_ref.plot.live import VIEWS, answer, controls, nearest
-from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, script_json
+from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, script_json, volumes
 from dualpipe_ref.plot.timeline_view import timeline_of
 from dualpipe_ref.schedule import KINDS
 
@@ -222,6 +222,16 @@ def test_a_page_with_the_calculator(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1,000 GPUs that wait" in shown.data.split("dualpipe-fallback")[1]
 
 
+def test_a_page_with_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("IPython")
+    monkeypatch.setenv("DUALPIPE_REF_PAGE", "1")
+    shown = volumes(node_limit=8)
+    content = content_of(shown)
+    assert content["state"] == {"node_limit": 8}
+    assert content["result"] == answer("volume", {"node_limit": 8})
+    assert "A token reaches 5.29 of 8 nodes" in shown.data.split("dualpipe-fallback")[1]
+
+
 def test_a_page_with_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("IPython")
@@ -243,7 +253,7 @@ def test_json_cannot_leave_its_script() -> None:
 def test_answers_need_the_standard_library_only() -> None:
     code = (
         "import sys; from dualpipe_ref.plot.live import answer, controls, nearest\n"
-        "for view in ('timeline', 'waiting', 'lanes', 'footprint'): answer(view, {}), controls(view, {})\n"
+        "for view in ('timeline', 'waiting', 'lanes', 'footprint', 'volume'): answer(view, {}), controls(view, {})\n"
         "bad = {'matplotlib', 'numpy', 'IPython', 'ipywidgets', 'anywidget', 'traitlets'}\n"
         "print(sorted(bad & set(sys.modules)))"
     )
