@@ -135,19 +135,20 @@ class Model:
 
     def _bound(self, rank: int, busy: Any) -> None:
         """What a solver finds late: before the rank's first forward lie those of the stages before it, and after its
-        last backward those on the way out. Only W can come after that."""
-        cost, split = self.cost, self.problem.backward == "split"
-        forward = min(cost["F"], cost["FB"]) if self.problem.pairs else cost["F"]
-        backward = cost["I"] if split else cost["B"]
-        if self.problem.pairs:
-            backward = min(backward, cost["FB"])
+        last backward those on the way out. Only W that stand in no pair can come after that."""
+        cost, split, pairs = self.cost, self.problem.backward == "split", self.problem.pairs
+        forward, backward = cost["F"], cost["I"] if split else cost["B"]
+        later: Any = 0
+        if pairs:
+            forward, backward = min(forward, cost["FB"]), min(backward, cost["FB"])
+        if split:
+            behind = [work.behind for key, work in self.chunks.items() if key[0] == rank]
+            later = cost["W"] * (len(behind) - sum(behind))
         stages = [stage for _, stage in self.placement.homes[rank]]
+        # The last of all backwards is followed by its W, unless it is in a pair.
+        way_out = min(stages) * backward + (cost["W"] if split and not pairs else 0)
         entry = min(stages) * forward
-        later = self.n * self.placement.slots * cost["W"] if split else 0
-        # In a pair the W is inside; the bound without any W then counts one too many, so it is left out.
-        if not (split and self.problem.pairs):
-            way_out = min(stages) * backward + (cost["W"] if split else 0)
-            self.cp.add(self.makespan >= entry + busy - later + way_out)
+        self.cp.add(self.makespan >= entry + busy - later + way_out)
         self.cp.add(self.makespan >= entry + busy)
 
     def _memory(self, rank: int) -> None:
