@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, fits, volumes
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.placement import draw_placements
+    from dualpipe_ref.plot.routes import draw_routes
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
@@ -41,6 +42,7 @@ _LATE = {
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
     "draw_placements": "dualpipe_ref.plot.placement",
+    "draw_routes": "dualpipe_ref.plot.routes",
     "draw_violation": "dualpipe_ref.plot.violation",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "draw_lanes",
     "draw_memory",
     "draw_placements",
+    "draw_routes",
     "draw_timeline",
     "draw_violation",
     "explore",

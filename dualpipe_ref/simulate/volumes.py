@@ -6,6 +6,7 @@ other node, to the GPU of the same place there, and then NVLink once for each ot
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
@@ -116,6 +117,40 @@ def copies(grid: ExpertGrid, spread: Spread, *, aggregated: bool = True) -> Copi
     if aggregated:
         return Copies(spread.nodes * elsewhere, spread.gpus * other_place)
     return Copies(spread.gpus * elsewhere, spread.gpus * (1 - elsewhere) * other_place)
+
+
+class Hop(NamedTuple):
+    """One crossing of a token: from rank to rank, over RDMA or over NVLink."""
+
+    source: int
+    target: int
+    rdma: bool
+
+
+def hops(
+    sender: int, wanted: Iterable[int], gpus_per_node: int, *, aggregated: bool = True
+) -> list[Hop]:
+    """How one token comes from its sender to all GPUs that want it (rank = node * L + place); see `copies`.
+
+    >>> hops(0, [3, 6, 7], gpus_per_node=4)
+    [Hop(source=0, target=3, rdma=False), Hop(source=0, target=4, rdma=True), Hop(source=4, target=6, rdma=False), Hop(source=4, target=7, rdma=False)]
+    >>> [hop[:2] for hop in hops(0, [3, 6, 7], gpus_per_node=4, aggregated=False)]
+    [(0, 3), (0, 6), (0, 7)]
+    """
+    here, place = divmod(sender, gpus_per_node)
+    found, entered = [], {here}
+    for rank in sorted(set(wanted)):
+        node = rank // gpus_per_node
+        if not aggregated and node != here:
+            found.append(Hop(sender, rank, rdma=True))
+            continue
+        entry = node * gpus_per_node + place
+        if node not in entered:
+            entered.add(node)
+            found.append(Hop(sender, entry, rdma=True))
+        if rank != entry:
+            found.append(Hop(entry, rank, rdma=False))
+    return found
 
 
 def dispatch_bytes(hidden: int, experts_per_token: int, bytes_per_number: int) -> int:

@@ -18,6 +18,7 @@ from dualpipe_ref.simulate.volumes import (
     copies,
     dispatch_bytes,
     expected_spread,
+    hops,
     volume,
 )
 
@@ -63,6 +64,29 @@ def test_the_closed_forms_are_means_over_all_draws(grid: ExpertGrid, aggregated:
     spread = expected_spread(grid)
     assert list(spread) == reached
     assert list(copies(grid, spread, aggregated=aggregated)) == crossed
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.data())
+def test_hops_reach_each_gpu_once_and_each_node_once(
+    nodes: int, gpus: int, data: st.DataObject
+) -> None:
+    ranks = st.integers(0, nodes * gpus - 1)
+    sender, wanted = data.draw(ranks), data.draw(st.sets(ranks))
+    for aggregated in (True, False):
+        found = hops(sender, wanted, gpus, aggregated=aggregated)
+        targets = [hop.target for hop in found]
+        assert len(set(targets)) == len(targets)
+        assert wanted - {sender} <= set(targets)
+        assert sender not in targets
+        has = {sender}
+        for hop in found:  # nobody passes on what it has not got
+            assert hop.source in has
+            has.add(hop.target)
+            assert hop.rdma == (hop.source // gpus != hop.target // gpus)
+        if aggregated:
+            entered = [hop.target // gpus for hop in found if hop.rdma]
+            assert len(set(entered)) == len(entered)
+            assert all(hop.source % gpus == hop.target % gpus for hop in found if hop.rdma)
 
 
 def test_a_count_per_expert_is_another_number() -> None:
