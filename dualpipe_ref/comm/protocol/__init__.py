@@ -8,8 +8,25 @@ Standard library only. The four tasks, each with its roles:
 * laying out memory in fine grain, while chunks travel to several experts over both links: `routes`, `world`.
 """
 
+from dualpipe_ref.comm.protocol.combine import Combine
+from dualpipe_ref.comm.protocol.dispatch import Dispatch
 from dualpipe_ref.comm.protocol.explorer import Explored, explore
+from dualpipe_ref.comm.protocol.heads import Handle, handle_of
 from dualpipe_ref.comm.protocol.ring import ring_world
+from dualpipe_ref.comm.protocol.routes import Routes
 from dualpipe_ref.comm.protocol.run import Outcome, run
+from dualpipe_ref.comm.protocol.sizes import Sizes
 
-__all__ = ["Explored", "Outcome", "explore", "ring_world", "run"]
+__all__ = [
+    "Combine",
+    "Dispatch",
+    "Explored",
+    "Handle",
+    "Outcome",
+    "Routes",
+    "Sizes",
+    "explore",
+    "handle_of",
+    "ring_world",
+    "run",
+]

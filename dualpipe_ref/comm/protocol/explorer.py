@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dualpipe_ref.comm.protocol.local_states import START, LocalStates
 from dualpipe_ref.comm.protocol.operations import Broken, Location, Operation, Record, Take, Wait
-from dualpipe_ref.comm.protocol.reduction import Stubborn, Touched, rides_along
+from dualpipe_ref.comm.protocol.reduction import Stubborn, Touched, chooses, rides_along
 from dualpipe_ref.comm.protocol.run import Rewrite, memory_of, waits
 from dualpipe_ref.comm.protocol.sequential import reached
 from dualpipe_ref.comm.protocol.sites import Weakened
@@ -137,11 +137,11 @@ class Explorer:
                 break
             if not self._goes_on(operation):
                 moves = self._branches(state, actor, local, operation, options)
-                return moves, Touched(frozenset(reads), frozenset(writes))
+                return moves, Touched(frozenset(reads), frozenset(writes), chooses(operation))
             local = self._perform(actor, local, operation, options[0])
             has_moved = True
         moves = [Move(actor, None, self._with(state, actor, local))] if has_moved else []
-        return moves, Touched(frozenset(reads), frozenset(writes))
+        return moves, Touched(frozenset(reads), frozenset(writes), False)
 
     def _goes_on(self, operation: Operation) -> bool:
         if not self.reduce:

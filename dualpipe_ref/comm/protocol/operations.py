@@ -48,6 +48,8 @@ class Queue(NamedTuple):
     name: str
 
 
+# What a role posts as its place in a ring when it needs nothing more of it.
+ENDLESS = 1 << 40
 # A bound that a word reaches as soon as it is negative: counts are sent as -v-1, so that zero means "not yet".
 PRESENT = None
 Condition = tuple[Location, int | None]
@@ -57,7 +59,7 @@ Label = Hashable
 class Wait(NamedTuple):
     """Go on when in some alternative every word has reached its bound.
 
-    Gives (label of the alternative, values of its words) where `values` is set, else None.
+    Gives (label of the alternative, values of its words) where `values` is set, else the label alone.
     """
 
     site: str
@@ -158,6 +160,11 @@ def values_at_least(site: str, *conditions: Condition) -> Wait:
 def first_of(site: str, alternatives: dict[Label, tuple[Condition, ...]]) -> Wait:
     """Wait until one alternative holds, and be told which, with its values. Where several hold, it may be any."""
     return Wait(site, tuple(alternatives.items()), values=True)
+
+
+def any_of(site: str, alternatives: dict[Label, tuple[Condition, ...]]) -> Wait:
+    """The same, without the values."""
+    return Wait(site, tuple(alternatives.items()), values=False)
 
 
 class Message(NamedTuple):

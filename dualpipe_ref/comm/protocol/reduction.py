@@ -31,24 +31,29 @@ from dualpipe_ref.comm.protocol.world import World
 
 
 class Touched(NamedTuple):
-    """What one step looked at, with the words that it went on to wait for, and what it changed."""
+    """What one step looked at, with the words that it went on to wait for, what it changed, and whether it ended with
+    a wait that can go on in several ways."""
 
     reads: frozenset[Location]
     writes: frozenset[Location]
+    chooses: bool
 
 
 def rides_along(operation: Operation) -> bool:
     """Whether a step goes on after this operation."""
-    kind = type(operation)
-    return kind in (Read, Write, Record, Fence, Take) or (kind is Wait and not _looks(operation))
+    if isinstance(operation, Wait):
+        return not chooses(operation) and not _looks(operation)
+    return isinstance(operation, Read | Write | Record | Fence | Take)
 
 
-def _looks(operation: Operation) -> bool:
+def chooses(operation: Operation) -> bool:
+    """Whether a wait can go on in several ways."""
+    return isinstance(operation, Wait) and len(operation.alternatives) > 1
+
+
+def _looks(operation: Wait) -> bool:
     """Whether a wait gives values that can change."""
-    assert isinstance(operation, Wait)
-    return operation.values and not all(
-        word.once for _, conditions in operation.alternatives for word, _ in conditions
-    )
+    return operation.values and not all(word.once for word, _ in operation.alternatives[0][1])
 
 
 class Stubborn:
@@ -116,6 +121,8 @@ class Stubborn:
         return found
 
     def _is_harmless(self, one: Touched) -> bool:
-        return all(at.kind == "record" or at.bounds_only or at.once for at in one.writes) and all(
-            at.kind == "word" and (at.bounds_only or at.once) for at in one.reads
+        return (
+            not one.chooses
+            and all(at.kind == "record" or at.bounds_only or at.once for at in one.writes)
+            and all(at.kind == "word" and (at.bounds_only or at.once) for at in one.reads)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from dualpipe_ref.comm.protocol.world import Records, World, footprint
 Memory = Sequential | Weak
 # What is done to a role's steps before they run; mutations are made of it.
 Rewrite = Callable[[Steps], Steps]
+Observe = Callable[[Memory, Operation], None]
 
 
 class Outcome(NamedTuple):
@@ -53,8 +55,15 @@ def memory_of(world: World, is_weak: bool, weakened: Weakened | None = None) -> 
 class Run:
     """The state of one run: who can move, who waits for what."""
 
-    def __init__(self, world: World, memory: Memory, seed: int, rewrite: Rewrite | None) -> None:
-        self.world, self.memory, self.seed = world, memory, seed
+    def __init__(
+        self,
+        world: World,
+        memory: Memory,
+        seed: int,
+        rewrite: Rewrite | None = None,
+        observe: Observe | None = None,
+    ) -> None:
+        self.world, self.memory, self.seed, self.observe = world, memory, seed, observe
         self.random = random.Random(seed)
         self.steps = 0
         self.generators = [
@@ -67,36 +76,52 @@ class Run:
 
     def play(self, keep: int) -> Outcome:
         """Run to the end. The last `keep` events are kept."""
-        trace: list[Event] = []
+        trace: deque[Event] = deque(maxlen=keep)
+        self.is_told = keep > 0
         try:
             for actor in range(len(self.generators)):
                 self._advance(actor, None)
             pick = _PICKS[self.seed % len(_PICKS)](self)
             while self.ready:
                 event = self._step(pick())
-                if keep:
-                    trace = [*trace[1 - keep :], Event(*event)]
+                if event is not None:
+                    trace.append(event)
         except Broken as broken:
             return Outcome("wrong", str(broken), self.steps, self.seed, tuple(trace))
         return self._end(tuple(trace))
 
-    def _step(self, actor: int) -> tuple[str, str, str]:
+    def _deliver(self, queue: int) -> Event:
         self.steps += 1
+        what = self.memory.deliver(queue, self._choose(self.memory.deliveries(queue)))
+        self._wake()
+        self._watch_queue(queue)
+        return Event(self.world.queues[queue].name, "", what)
+
+    def _step(self, actor: int) -> Event | None:
+        """Let one act and tell of it, if somebody wants to know.
+
+        Nothing happens where another has taken the lock that it was about to take.
+        """
         memory, roles = self.memory, len(self.generators)
         if actor >= roles:
-            queue = actor - roles
-            what = memory.deliver(queue, self._choose(memory.deliveries(queue)))
-            self._wake()
-            self._watch_queue(queue)
-            return self.world.queues[queue].name, "", what
+            return self._deliver(actor - roles)
         operation = self.next[actor]
         assert operation is not None
-        result = memory.perform(actor, operation, self._choose(memory.options(actor, operation)))
+        options = memory.options(actor, operation)
+        if not options:
+            self._park(actor, operation)
+            return None
+        self.steps += 1
+        result = memory.perform(actor, operation, self._choose(options))
+        if self.observe is not None:
+            self.observe(memory, operation)
         self._wake()
         if isinstance(operation, Put | PutWord | RemoteAdd):
             self._watch_queue(operation.queue.number)
         self._advance(actor, result)
-        return self.world.roles[actor].name, operation.site, told(operation, result)
+        if not self.is_told:
+            return None
+        return Event(self.world.roles[actor].name, operation.site, told(operation, result))
 
     def _choose(self, options: Any) -> Any:
         if len(options) == 1:
@@ -119,6 +144,10 @@ class Run:
         if (kind is not Wait and kind is not Take) or self.memory.options(actor, operation):
             self.ready.add(actor)
             return
+        self._park(actor, operation)
+
+    def _park(self, actor: int, operation: Operation) -> None:
+        """Let a role sleep until a word changes that it waits for."""
         self.ready.discard(actor)
         for word in footprint(operation)[0]:
             self.waiting.setdefault(word.index, set()).add(actor)
@@ -264,14 +293,17 @@ def run(
     weakened: Weakened | None = None,
     rewrite: Rewrite | None = None,
     keep: int = 0,
+    observe: Observe | None = None,
 ) -> Outcome:
     """Run a world once; the seed says which of five kinds of schedule, and everything that is drawn in it.
 
     `is_weak` runs it on weak memory, `weakened` takes the order of one site away (weak memory then, too), `rewrite`
-    changes the steps of roles, `keep` is how many of the last events the outcome holds.
+    changes the steps of roles, `keep` is how many of the last events the outcome holds, `observe` is called after each
+    operation.
 
     >>> from dualpipe_ref.comm.protocol.ring import ring_world
     >>> run(ring_world(messages=5, size=2), seed=7).kind
     'finished'
     """
-    return Run(world, memory_of(world, is_weak, weakened), seed, rewrite).play(keep)
+    memory = memory_of(world, is_weak, weakened)
+    return Run(world, memory, seed, rewrite, observe).play(keep)

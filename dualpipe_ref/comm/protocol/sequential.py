@@ -103,10 +103,10 @@ class Sequential:
         raise AssertionError("nothing is ever left in a queue here")
 
     def _wait(self, operation: Wait, choice: int) -> Any:
-        if not operation.values:
-            return None
-        check_promises(operation)
         label, conditions = operation.alternatives[choice]
+        if not operation.values:
+            return label
+        check_promises(operation)
         return label, tuple(self.cells[word.index] for word, _ in conditions)
 
     def _take(self, operation: Take, choice: int) -> None:
@@ -114,7 +114,9 @@ class Sequential:
 
     def _store(self, operation: Store | PutWord, choice: int) -> None:
         word = operation.word
-        assert not (word.once and self.cells[word.index]), f"{word} is written twice"
+        before = self.cells[word.index]
+        assert not (word.once and before), f"{word} is written twice"
+        assert not word.bounds_only or operation.value >= before, f"{word} goes back"
         self.cells[word.index] = operation.value
         self.changed.append(word)
 

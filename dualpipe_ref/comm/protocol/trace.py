@@ -29,13 +29,16 @@ def told(operation: ops.Operation, result: Any) -> str:
 
 
 def _waited(op: ops.Wait, result: Any) -> str:
-    if result is not None:
-        label, values = result
-        words = next(conditions for one, conditions in op.alternatives if one == label)
-        return "sees " + _list(
-            f"{word} = {value}" for (word, _), value in zip(words, values, strict=True)
-        )
-    return "sees " + _list(f"{word} at {bound} or more" for word, bound in op.alternatives[0][1])
+    label, values = result if op.values else (result, None)
+    conditions = next(conditions for one, conditions in op.alternatives if one == label)
+    if values is None:
+        return "sees " + _list(f"{word} at {bound} or more" for word, bound in conditions)
+    pairs = zip(conditions, values, strict=True)
+    return "sees " + _list(f"{word} = {_count(value)}" for (word, _), value in pairs)
+
+
+def _count(value: int) -> str:
+    return "endless" if value >= ops.ENDLESS else str(value)
 
 
 def _list(parts: Any) -> str:
@@ -52,7 +55,7 @@ def _message(value: Any) -> str:
 _TELLERS: dict[type, Any] = {
     ops.Wait: _waited,
     ops.Take: lambda op, result: f"takes {op.word}",
-    ops.Store: lambda op, result: f"stores {op.value} in {op.word}",
+    ops.Store: lambda op, result: f"stores {_count(op.value)} in {op.word}",
     ops.Add: lambda op, result: f"adds {op.amount} to {op.word}",
     ops.Fence: lambda op, result: "fence",
     ops.Write: lambda op, result: f"writes {_message(op.value)} to {op.slot}",

@@ -168,7 +168,7 @@ class Weak:
             values.append(said.value)
             self._acquire(actor, operation.site, said)
         if not operation.values:
-            return None
+            return label
         check_promises(operation)
         return label, tuple(values)
 

@@ -1,0 +1,77 @@
+"""Mistakes made on purpose in the steps of roles, without touching the roles."""
+
+from __future__ import annotations
+
+from dualpipe_ref.comm.protocol.operations import Steps, Wait
+from dualpipe_ref.comm.protocol.run import Rewrite
+
+
+def without(*sites: str) -> Rewrite:
+    """Leave out what these sites do, a store or a wait for a bound.
+
+    >>> from dualpipe_ref.comm.protocol import explore, ring_world
+    >>> explore(ring_world(messages=3, size=2), rewrite=without("ring.sender.credit")).kind
+    'wrong'
+    """
+
+    def rewrite(steps: Steps) -> Steps:
+        result = None
+        while True:
+            try:
+                operation = steps.send(result)
+            except StopIteration:
+                return
+            if operation.site not in sites:
+                result = yield operation
+            else:
+                is_wait = isinstance(operation, Wait)
+                result = operation.alternatives[0][0] if is_wait else None
+
+    return rewrite
+
+
+def later(site: str, after: str) -> Rewrite:
+    """Do what `site` does only after the next operation at `after`: data behind the tail that publishes it.
+
+    >>> from dualpipe_ref.comm.protocol import explore, ring_world
+    >>> explore(ring_world(messages=1, size=2), rewrite=later("ring.sender.slot", "ring.sender.tail")).kind
+    'wrong'
+    """
+
+    def rewrite(steps: Steps) -> Steps:
+        result, held = None, ()  # type: tuple[object, tuple[Operation, ...]]
+        while True:
+            try:
+                operation = steps.send(result)
+            except StopIteration:
+                return
+            if operation.site == site:
+                result, held = None, (*held, operation)
+                continue
+            result = yield operation
+            if operation.site == after:
+                for at in range(len(held)):
+                    yield held[at]
+                held = ()
+
+    return rewrite
+
+
+def any_instead_of_all(*sites: str) -> Rewrite:
+    """Wait until the first of several words has reached the bound, not the last: the maximum instead of the minimum."""
+
+    def rewrite(steps: Steps) -> Steps:
+        result = None
+        while True:
+            try:
+                operation = steps.send(result)
+            except StopIteration:
+                return
+            if isinstance(operation, Wait) and operation.site in sites:
+                ways = tuple(
+                    (label, (one,)) for label, all_of in operation.alternatives for one in all_of
+                )
+                operation = operation._replace(alternatives=ways)
+            result = yield operation
+
+    return rewrite
