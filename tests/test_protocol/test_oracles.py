@@ -67,7 +67,7 @@ def test_rows_and_sums_are_those_of_the_reference(routes: Routes, seed: int) -> 
     ]
     got = reference.dispatch(inputs, routing, routes.topology, routes.experts)
     for rank, rows in enumerate(dispatch.received(records)):
-        assert [list((row.rank, row.token)) for row in rows] == got[rank].source.tolist()
+        assert [[row.rank, row.token] for row in rows] == got[rank].source.tolist()
 
     made = [torch.randn(one.tokens.shape, generator=generator).to(torch.bfloat16) for one in got]
     expected = reference.combine(

@@ -45,7 +45,7 @@ class Mutation:
 
 
 def _broken(**changes: int) -> Sizes:
-    return replace(SIZES, _breaks_rules=True, **changes)  # type: ignore[arg-type]
+    return replace(SIZES, _breaks_rules=True, **changes)
 
 
 MUTATIONS: tuple[Mutation, ...] = (

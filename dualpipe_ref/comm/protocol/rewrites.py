@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dualpipe_ref.comm.protocol.operations import Steps, Wait
+from typing import Any
+
+from dualpipe_ref.comm.protocol.operations import Operation, Steps, Wait
 from dualpipe_ref.comm.protocol.run import Rewrite
 
 
@@ -23,9 +25,10 @@ def without(*sites: str) -> Rewrite:
                 return
             if operation.site not in sites:
                 result = yield operation
+            elif isinstance(operation, Wait):
+                result = operation.alternatives[0][0]
             else:
-                is_wait = isinstance(operation, Wait)
-                result = operation.alternatives[0][0] if is_wait else None
+                result = None
 
     return rewrite
 
@@ -39,7 +42,8 @@ def later(site: str, after: str) -> Rewrite:
     """
 
     def rewrite(steps: Steps) -> Steps:
-        result, held = None, ()  # type: tuple[object, tuple[Operation, ...]]
+        result: Any = None
+        held: tuple[Operation, ...] = ()
         while True:
             try:
                 operation = steps.send(result)

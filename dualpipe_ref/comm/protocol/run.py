@@ -17,6 +17,7 @@ from dualpipe_ref.comm.protocol.operations import (
     Take,
     Wait,
 )
+from dualpipe_ref.comm.protocol.schedules import Crowd, picker
 from dualpipe_ref.comm.protocol.sequential import Sequential
 from dualpipe_ref.comm.protocol.sites import Weakened
 from dualpipe_ref.comm.protocol.trace import Event, told
@@ -72,6 +73,7 @@ class Run:
         self.next: list[Operation | None] = [None] * len(world.roles)
         self.waiting: dict[int, set[int]] = {}
         self.ready = Crowd()
+        self.everybody = len(world.roles) + len(world.queues)
         self.is_stale = self.random.random() < 0.5
 
     def play(self, keep: int) -> Outcome:
@@ -81,7 +83,7 @@ class Run:
         try:
             for actor in range(len(self.generators)):
                 self._advance(actor, None)
-            pick = _PICKS[self.seed % len(_PICKS)](self)
+            pick = picker(self.seed, self.random, self.ready, self.everybody)
             while self.ready:
                 event = self._step(pick())
                 if event is not None:
@@ -193,97 +195,6 @@ def waits(world: World, stuck: Iterable[tuple[int, Operation | None]]) -> str:
     ]
     rest = f" and {len(told_of) - 4} more" if len(told_of) > 4 else ""
     return "; ".join(told_of[:4]) + rest
-
-
-class Crowd:
-    """A set of ints that gives one by its place in constant time."""
-
-    def __init__(self) -> None:
-        self.members: list[int] = []
-        self._place: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def __contains__(self, one: int) -> bool:
-        return one in self._place
-
-    def add(self, one: int) -> None:
-        if one not in self._place:
-            self._place[one] = len(self.members)
-            self.members.append(one)
-
-    def discard(self, one: int) -> None:
-        place = self._place.pop(one, None)
-        if place is not None:
-            last = self.members.pop()
-            if last != one:
-                self.members[place] = last
-                self._place[last] = place
-
-
-def _evenly(run: Run) -> Callable[[], int]:
-    """Anyone, each time anew."""
-    members, draw = run.ready.members, run.random.random
-    return lambda: members[int(draw() * len(members))]
-
-
-def _as_far_as_it_goes(run: Run) -> Callable[[], int]:
-    """One until it waits, then another."""
-    anyone, current = _evenly(run), [-1]
-
-    def pick() -> int:
-        if current[0] not in run.ready:
-            current[0] = anyone()
-        return current[0]
-
-    return pick
-
-
-def _starving(run: Run) -> Callable[[], int]:
-    """A few of the roles and queues move only when no other can."""
-    everybody = len(run.generators) + len(run.world.queues)
-    share = run.random.choice([0.1, 0.3, 0.5])
-    starved = {one for one in range(everybody) if run.random.random() < share}
-    anyone = _evenly(run)
-
-    def pick() -> int:
-        for _ in range(12):
-            one = anyone()
-            if one not in starved:
-                return one
-        return next((one for one in run.ready.members if one not in starved), anyone())
-
-    return pick
-
-
-def _in_turn(run: Run) -> Callable[[], int]:
-    """Those that can move, one step each, in an order drawn once; or only two of them as long as they can."""
-    everybody = list(range(len(run.generators) + len(run.world.queues)))
-    run.random.shuffle(everybody)
-    rank = {one: at for at, one in enumerate(everybody)}
-    turn: list[int] = []
-
-    def pick() -> int:
-        while turn:
-            one = turn.pop()
-            if one in run.ready:
-                return one
-        turn.extend(sorted(run.ready.members, key=rank.__getitem__))
-        return turn.pop()
-
-    return pick
-
-
-def _by_rank(run: Run) -> Callable[[], int]:
-    """Always the first in an order drawn once: the others move only while it waits."""
-    everybody = list(range(len(run.generators) + len(run.world.queues)))
-    run.random.shuffle(everybody)
-    members = run.ready.members
-    return lambda: min(members, key=everybody.__getitem__)
-
-
-_PICKS = (_evenly, _as_far_as_it_goes, _starving, _in_turn, _by_rank)
 
 
 def run(
