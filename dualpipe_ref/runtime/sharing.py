@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.distributed
@@ -50,29 +50,34 @@ def sum_replicas(
 
     Nothing happens in a schedule of one direction. All ranks of the pipeline call this after a step.
     """
-    if schedule.placement.directions == 1:
-        return
-    rows = [_flat(list(stage.parameters())) for stage in stages]
-    for stage, row in zip(stages, sum_over_directions(schedule, rank, rows, group), strict=True):
-        _set_gradients(list(stage.parameters()), row)
+    parameters = [list(stage.parameters()) for stage in stages]
+    for slot, row in sum_over_directions(
+        schedule, rank, lambda slot: _flat(parameters[slot]), group
+    ):
+        _set_gradients(parameters[slot], row)
 
 
 def sum_over_directions(
-    schedule: Schedule, rank: int, rows: Sequence[Tensor], group: Group | None = None
-) -> list[Tensor]:
-    """For each slot, its row plus the row of the same stage in the other direction, direction 0 first, where there are two."""
+    schedule: Schedule,
+    rank: int,
+    row_of: Callable[[int], Tensor],
+    group: Group | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Each slot with its row plus the row of the same stage in the other direction; nothing where there is one direction.
+
+    A row is asked for when its turn comes, so that no more than two of them are there at once.
+    """
     placement = schedule.placement
-    sums = list(rows)
     if placement.directions == 1:
-        return sums
+        return
     # All ranks go through the stages of direction 0 in one order: nobody waits for two others in a ring.
     for stage in range(placement.stages):
         holders = [route[stage] for route in placement.routes]
         for direction, (holder, slot) in enumerate(holders):
             if holder == rank:
-                other = _exchanged(rows[slot], holders[1 - direction][0], group)
-                sums[slot] = rows[slot] + other if direction == 0 else other + rows[slot]
-    return sums
+                row = row_of(slot)
+                row += _exchanged(row, holders[1 - direction][0], group)
+                yield slot, row
 
 
 def _exchanged(row: Tensor, peer: int, group: Group | None) -> Tensor:
@@ -96,11 +101,12 @@ def balance_routers(
     loads = [_loads(some, stage) for some, stage in zip(routers, stages, strict=True)]
     for load in loads:
         torch.distributed.all_reduce(load, group=grid.stage)
-    sums = sum_over_directions(schedule, rank, loads, grid.pipeline)
-    for some, load in zip(routers, sums, strict=True):
+    for slot, total in sum_over_directions(schedule, rank, loads.__getitem__, grid.pipeline):
+        loads[slot] = total
+    for some, load in zip(routers, loads, strict=True):
         for router, row in zip(some, load, strict=True):
             router.balance(row, speed)
-    return sums
+    return loads
 
 
 def _loads(routers: Sequence[Router], stage: nn.Module) -> Tensor:

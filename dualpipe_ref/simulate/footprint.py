@@ -212,11 +212,10 @@ class _Rank:
 
 
 def peak_of_copies(schedule: Schedule, stages: Sequence[StageBytes], rank: int) -> int:
-    """What a rank holds where gradients of both directions are added up after the last op: one row of each stage, its
-    sum, and the row that came, beside all that lasts."""
+    """What a rank holds where gradients of both directions are added up after the last op: beside all that lasts a stage's
+    gradients in one row, and the row that came."""
     held = [stages[stage] for _, stage in schedule.placement.homes[rank]]
     lasting = sum(one.parameters + one.gradients + one.states for one in held)
     if schedule.placement.directions == 1:
         return lasting
-    rows = sum(one.gradients for one in held)
-    return lasting + 2 * rows + max(one.gradients for one in held)
+    return lasting + 2 * max(one.gradients for one in held)

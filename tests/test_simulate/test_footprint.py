@@ -111,7 +111,7 @@ def test_workspace_is_there_while_an_op_runs() -> None:
 def test_copies_need_rows() -> None:
     stages = [stage(ChunkBytes({}))] * 4
     assert peak_of_copies(build("1f1b", 4, 4), stages, 0) == 23
-    assert peak_of_copies(build("dualpipe", 4, 8), stages, 0) == 46 + 2 * 14 + 7
+    assert peak_of_copies(build("dualpipe", 4, 8), stages, 0) == 46 + 2 * 7
 
 
 def test_bytes_of_too_few_stages() -> None:
