@@ -42,11 +42,10 @@ def answer(state: Mapping[str, Any]) -> dict[str, Any]:
     deployment, found, host = _found(given)
     peak = found.peaks[found.worst]
     spare = "which fits" if peak.total <= device * GB else "which does not fit"
-    chunk = deployment.policy
     return {
         "sentence": f"Rank {found.worst} needs most, {_gb(peak.total)} GB of {float(device):g}: {spare}.",
         "bars": [_device(device), *(_bar(found, rank) for rank in _shown(found))],
-        "facts": _facts(found, peak, chunk, host),
+        "facts": _facts(found, peak, deployment.policy, host),
         "palettes": {name: _colours(name) for name in ("light", "dark")},
     }
 

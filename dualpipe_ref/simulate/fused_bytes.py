@@ -8,7 +8,7 @@ activation and makes the rest again; tokens lie in the order of their experts (D
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dualpipe_ref.schedule.ir import Placement
 from dualpipe_ref.simulate.chunk_bytes import Batch, ChunkBytes, Kinds, check_policy
@@ -159,7 +159,3 @@ class Deployment:
         sharing = Sharing(self.expert_ranks, self.data_ranks, placement.directions)
         count = placement.stages
         return round(4 * sum(sharing.held(self.shape.stage(stage, count)) for stage in seen))
-
-    def with_policy(self, policy: str) -> Deployment:
-        """The same with another policy."""
-        return replace(self, policy=policy)
