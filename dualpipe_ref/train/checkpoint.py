@@ -20,6 +20,7 @@ import torch.distributed
 from torch import Tensor
 from torch.distributed import checkpoint
 
+from dualpipe_ref.runtime.average import HostAverage
 from dualpipe_ref.runtime.failure import together
 from dualpipe_ref.runtime.optimizer import ShardedAdamW
 from dualpipe_ref.runtime.pipeline import Pipeline
@@ -30,11 +31,11 @@ from dualpipe_ref.train.text import Text
 KEPT = 2  # the last ones; older ones are removed
 _FOLDER = re.compile(r"step-(\d{8})")
 State = dict[str, Tensor]
+# What a checkpoint is made of; there may be no average.
+Parts = tuple[Pipeline, ShardedAdamW, HostAverage | None]
 
 
-def save(
-    folder: Path, step: int, pipeline: Pipeline, optimizer: ShardedAdamW, about: dict[str, Any]
-) -> Path:
+def save(folder: Path, step: int, parts: Parts, about: dict[str, Any]) -> Path:
     """Write the state after `step` steps; `about` is kept as JSON beside it. All processes call this together.
 
     Raises RuntimeError on every process where one cannot write; the checkpoints before it stay as they are.
@@ -47,7 +48,7 @@ def save(
         torch.distributed.barrier()
     try:
         with _quiet():
-            checkpoint.save(_state(pipeline, optimizer), checkpoint_id=partial)
+            checkpoint.save(_state(*parts), checkpoint_id=partial)
         failed = _write_about(partial, about | {"step": step}) if is_first else ""
     except checkpoint.api.CheckpointException as error:
         failed = "; ".join(sorted({str(one) for one, _ in error.failures.values()}))
@@ -117,13 +118,13 @@ def check_text(kept: dict[str, Any], text: Text) -> None:
         )
 
 
-def load(path: Path, pipeline: Pipeline, optimizer: ShardedAdamW) -> None:
-    """Fill parameters, buffers, and the states of this process's share. All processes call this together.
+def load(path: Path, parts: Parts) -> None:
+    """Fill parameters, buffers, the states of this process's share, and the average where there is one. All processes call this together.
 
     Raises `InputError` where the checkpoint lacks something or has another shape.
     """
-    optimizer.prepare()
-    state = _state(pipeline, optimizer)
+    parts[1].prepare()
+    state = _state(*parts)
     kept = checkpoint.FileSystemReader(path).read_metadata().state_dict_metadata
     mine = _random_name()
     if mine not in kept:  # another number of processes
@@ -142,7 +143,7 @@ def load(path: Path, pipeline: Pipeline, optimizer: ShardedAdamW) -> None:
         torch.set_rng_state(state[mine])
 
 
-def _state(pipeline: Pipeline, optimizer: ShardedAdamW) -> State:
+def _state(pipeline: Pipeline, optimizer: ShardedAdamW, average: HostAverage | None) -> State:
     """The tensors themselves, by name: filling them fills the model."""
     state: State = {_random_name(): torch.get_rng_state()}
     name_of: dict[int, str] = {}
@@ -153,6 +154,8 @@ def _state(pipeline: Pipeline, optimizer: ShardedAdamW) -> State:
     for parameter, kept in optimizer.states():
         for what, value in kept.items():
             state[f"optimizer.{what}.{name_of[id(parameter)]}"] = value
+    for stage, name, value in average.named() if average else ():
+        state[f"average.{stage.names()[name]}"] = value
     return state
 
 

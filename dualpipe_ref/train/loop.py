@@ -16,6 +16,7 @@ from dualpipe_ref.comm.collective import Collective
 from dualpipe_ref.comm.mover import Alone, Mover
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.model import Stage
+from dualpipe_ref.runtime.average import HostAverage
 from dualpipe_ref.runtime.failure import together
 from dualpipe_ref.runtime.grid import make_grid
 from dualpipe_ref.runtime.optimizer import ShardedAdamW
@@ -72,6 +73,7 @@ class Trainer:
             betas=settings.betas,
             weight_decay=settings.weight_decay,
         )
+        self.average = HostAverage(self.pipeline.stages, settings.ema) if settings.ema else None
         self.done = 0  # steps
 
     def _stage(self, number: int, stages: int) -> Stage:
@@ -96,7 +98,11 @@ class Trainer:
             self.pipeline.sum_gradients()
             norm = self.optimizer.clip(settings.clip or float("inf"))
             self.pipeline.balance(settings.bias_speed)
+            if self.average:
+                self.average.wait()
             self.optimizer.step()
+            if self.average:
+                self.average.begin()
             self.done += 1
             seconds = time.perf_counter() - began
             loss, bubble = self._means(losses)
@@ -158,17 +164,24 @@ class Trainer:
         mean: float = total.item() / count
         return mean
 
+    def evaluate_average(self) -> float:
+        """The same of the average of the parameters, which the settings ask for by `ema`."""
+        assert self.average
+        with self.average.in_use():
+            return self.evaluate()
+
     def save(self) -> Path:
         """Write a checkpoint; see `checkpoint.save`."""
         folder = Path(self.settings.checkpoint or ".")
-        return checkpoint.save(folder, self.done, self.pipeline, self.optimizer, self.about())
+        parts = self.pipeline, self.optimizer, self.average
+        return checkpoint.save(folder, self.done, parts, self.about())
 
     def resume(self) -> None:
         """Go on from the last whole checkpoint. Raises `InputError` where the text is another."""
         path = checkpoint.latest(Path(self.settings.checkpoint or "."))
         kept = checkpoint.about(path)
         checkpoint.check_text(kept, self.text)
-        checkpoint.load(path, self.pipeline, self.optimizer)
+        checkpoint.load(path, (self.pipeline, self.optimizer, self.average))
         self.done = int(kept["step"])
 
     def about(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _FIELDS: dict[str, tuple[type, str, str]] = {
     "warmup": (int, "N", "steps until then"),
     "weight_decay": (float, "RATE", "of AdamW, on matrices alone"),
     "clip": (float, "NORM", "bound of the norm of all gradients together"),
+    "ema": (float, "DECAY", "of an average of the parameters, kept on the host (default: none)"),
     "bias_speed": (float, "SPEED", "how far the balancing bias of an expert moves a step"),
     "seed": (int, "N", "of initial values and batches"),
     "evaluate_every": (int, "N", "steps between two looks at the held-out text"),
@@ -62,6 +63,11 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(_option(name), type=kind, metavar=placeholder, help=text)
     for name, text in _SIZES.items():
         parser.add_argument(_option(name), type=int, metavar="N", help=text)
+    parser.add_argument(
+        "--recompute",
+        metavar="POLICY",
+        help="what the backward makes again: none (default), norms, up-projections or full",
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint in --checkpoint"
     )
@@ -133,5 +139,6 @@ def _model(options: argparse.Namespace, stages: int) -> ModelConfig:
     from dualpipe_ref.train.settings import default_model
 
     default = default_model()
-    given = {name: getattr(options, name) for name in _SIZES if getattr(options, name) is not None}
+    names = (*_SIZES, "recompute")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return replace(default, **({"layers": max(default.layers, stages)} | given))

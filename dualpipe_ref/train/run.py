@@ -48,6 +48,8 @@ def main() -> None:
             is_last = trainer.done == settings.steps
             if is_last or trainer.done % settings.evaluate_every == 0:
                 numbers["held_out_loss"] = trainer.evaluate()
+                if trainer.average:
+                    numbers["held_out_loss_of_average"] = trainer.evaluate_average()
             report.step(numbers)
             if settings.checkpoint and (is_last or trainer.done % settings.checkpoint_every == 0):
                 report.say(f"checkpoint: {trainer.save()}")
@@ -102,7 +104,11 @@ class _Report:
         if "held_out_loss" in numbers:
             minutes = (time.perf_counter() - self.began) / 60
             loss, done = numbers["held_out_loss"], self.trainer.done
-            self.say(f"held-out loss {loss:.3f} nats a byte after step {done}, {minutes:.1f} min")
+            of_average = numbers.get("held_out_loss_of_average")
+            more = "" if of_average is None else f" ({of_average:.3f} of the average)"
+            self.say(
+                f"held-out loss {loss:.3f} nats a byte{more} after step {done}, {minutes:.1f} min"
+            )
 
     def say(self, text: str) -> None:
         if self.progress:

@@ -34,7 +34,7 @@ class TrainSettings:
     """A run on `pipeline_ranks` x `expert_ranks` x `data_ranks` processes; the defaults suit 4 on 2 CPU cores.
 
     A step has `microbatches` (m) micro-batches of `sequences` (B) sequences of `tokens` (S) tokens for each expert and data
-    rank. `clip` bounds the norm of all gradients together (None: no bound). `bias_speed` is how far the balancing bias
+    rank. `clip` bounds the norm of all gradients together (None: no bound). `ema` is the decay of an average of the parameters on the host (None: there is none). `bias_speed` is how far the balancing bias
     of an expert moves a step. `data` is a text file (None: the documentation that Python brings). `checkpoint` is a
     folder, written every `checkpoint_every` steps and at the end; `resume` goes on from what it holds.
     Raises `InputError`.
@@ -59,6 +59,7 @@ class TrainSettings:
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float | None = 1.0
+    ema: float | None = None
     bias_speed: float = 1e-3
     seed: int = 0
     data: str | None = None
@@ -180,6 +181,8 @@ def _check_numbers(settings: TrainSettings) -> None:
         _require_number(name, getattr(settings, name))
     if settings.clip is not None:
         _require_number("clip", settings.clip, above=0.0)
+    if settings.ema is not None and _require_number("ema", settings.ema, above=0.0) >= 1:
+        raise InputError("ema is a decay below 1", f"ema = {settings.ema}", "ema = 0.999")
     if not isinstance(settings.betas, tuple) or len(settings.betas) != 2:
         raise InputError(
             "betas are two numbers", f"betas = {shortened(settings.betas)}", "(0.9, 0.95)"
@@ -200,7 +203,8 @@ def _require_number(name: str, value: object, above: float | None = None) -> flo
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and math.isfinite(value) and (value >= 0 if above is None else value > above):  # type: ignore[arg-type,operator]
         return float(value)  # type: ignore[arg-type]
-    nearest = TrainSettings.__dataclass_fields__[name].default if name != "betas" else 0.9
+    default = TrainSettings.__dataclass_fields__[name].default
+    nearest = {"betas": 0.9, "ema": 0.999}.get(name, default)
     least = "of at least 0" if above is None else f"above {above:g}"
     raise InputError(
         f"{name} is a finite number {least}",

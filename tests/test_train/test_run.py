@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -78,6 +79,13 @@ def test_another_schedule_sees_the_same_steps(straight: Path, tmp_path: Path) ->
     assert got == pytest.approx(wanted[:2], rel=1e-5)
 
 
+@pytest.mark.parametrize("policy", ["norms", "full"])
+def test_making_again_changes_no_bit(straight: Path, tmp_path: Path, policy: str) -> None:
+    wanted = [loss for _, loss, _ in losses(straight / "metrics.jsonl")]
+    got = losses_of(tmp_path / "made_again.jsonl", "--nproc", 2, "--recompute", policy)
+    assert got == wanted[:2]
+
+
 def test_sharing_experts_changes_no_step(tmp_path: Path) -> None:
     """Two copies of everything, and two processes with half of the experts each, on the same text."""
     both = [losses_of(tmp_path / f"{how}.jsonl", "--nproc", 4, how, 2) for how in ("--dp", "--ep")]
@@ -106,6 +114,8 @@ def test_a_checkpoint_goes_on_with_another_schedule(straight: Path, tmp_path: Pa
         ([*TWO, "--resume", "--checkpoint", "/nowhere"], "none in /nowhere"),
         (["--schedule", "dualpip"], "dualpipe"),
         (["--experts", "5", "--ep", "2", "--nproc", "4"], "equally many experts"),
+        ([*TWO, "--ema", "1"], "ema is a decay below 1"),
+        ([*TWO, "--recompute", "some"], "recompute is one of none, norms"),
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(options: list[str], says: str) -> None:
@@ -113,3 +123,39 @@ def test_bad_input_is_refused_before_anything_starts(options: list[str], says: s
     assert says in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not ended.stdout
+
+
+def test_an_average_is_kept_evaluated_and_resumed(tmp_path: Path) -> None:
+    options = ["--nproc", 2, "--steps", 4, "--ema", 0.75, "--checkpoint", tmp_path]
+    metrics = tmp_path / "metrics.jsonl"
+    train(*options, "--checkpoint-every", 1, "--metrics", metrics)
+    before, last = (tensors(tmp_path / f"step-0000000{step}") for step in (3, 4))
+    names = [name for name in last if name.startswith("average.")]
+    assert len(names) == sum(
+        name.startswith("model.") and ".router." not in name for name in last
+    ) + sum(name.endswith("router.weight") and name.startswith("model.") for name in last)
+    for name in names:
+        own = last[name.replace("average.", "model.", 1)]
+        assert torch.equal(last[name], before[name].lerp(own, 0.25)), name
+    (*_, row) = map(json.loads, metrics.read_text().splitlines())
+    assert row["held_out_loss"] != row["held_out_loss_of_average"]
+    shutil.rmtree(tmp_path / "step-00000004")
+    train(*options, "--resume")
+    for name, value in tensors(tmp_path / "step-00000004").items():
+        assert torch.equal(value, last[name]), name
+
+
+def test_an_average_cannot_be_resumed_where_there_was_none(straight: Path, tmp_path: Path) -> None:
+    (straight / "step-00000002").rename(tmp_path / "step-00000002")
+    options = ["--nproc", 2, "--steps", 4, "--ema", 0.75, "--checkpoint", tmp_path, "--resume"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "dualpipe_ref", "train", *SMALL.split(), *map(str, options)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    (tmp_path / "step-00000002").rename(straight / "step-00000002")
+    assert ended.returncode != 0
+    assert "average." in ended.stderr
