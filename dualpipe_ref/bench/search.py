@@ -24,7 +24,7 @@ from dualpipe_ref.search import Found, NothingFoundError, Problem, rules_of, sea
 from dualpipe_ref.simulate import Costs, simulate
 from dualpipe_ref.simulate.costs import Number
 
-SECONDS, CURVE_SECONDS = 120.0, 30.0
+SECONDS, CURVE_SECONDS = 90.0, 30.0
 PAIRED = ("dualpipe", "dualpipev")
 SIZES = ((2, 4), (3, 6), (4, 8))
 EVEN = ("chimera", "dualpipe")

@@ -3,7 +3,8 @@
 All micro-batches of a direction are alike, so it loses nothing to ask that each stage runs its forwards in
 the order of their numbers, and its I and W too: given the times of any schedule, hand the k-th start
 of each stage to the k-th micro-batch. Nothing then waits longer, since the k-th to be ready is ready no later than whoever
-had that start, and memory counts chunks, not names. A test compares with all orders, without that rule.
+had that start, and memory counts chunks, not names. A pair stays one of two micro-batches, since a backward
+needs its own forward to be over; but its W cannot be handed on, so only the W outside of pairs keep the order. A test compares with all orders, without that rule.
 """
 
 from __future__ import annotations
@@ -185,8 +186,21 @@ class Model:
                 continue
             self.cp.add(after.forward[0] >= work.forward[1])
             self.cp.add(after.backward[0] >= work.backward[1])
-            if work.weight and after.weight:
-                self.cp.add(after.weight[0] >= work.weight[0])
+        if self.problem.backward == "split":
+            self._weights_in_order()
+
+    def _weights_in_order(self) -> None:
+        """The W of a stage in order too, but for those in pairs: a pair does its own I and W, whatever W still waits."""
+        for (rank, slot, k), work in self.chunks.items():
+            # Without pairs neighbours are enough; with them the next one that stands alone may be further on.
+            last = self.n if self.problem.pairs else min(k + 2, self.n)
+            for later in range(k + 1, last):
+                after = self.chunks[rank, slot, later]
+                assert work.weight is not None
+                assert after.weight is not None
+                rule = self.cp.add(after.weight[0] >= work.weight[1])
+                if self.problem.pairs:
+                    rule.only_enforce_if(~work.behind, ~after.behind)
 
     def _start_from(self, known: Schedule) -> None:
         """Times of a schedule that keeps the rules, as a first solution; no worse one is looked for."""

@@ -100,6 +100,21 @@ def test_a_v_of_two_micro_batches(cap: int | None) -> None:
     check(Problem("v", 2, 2, Costs(1, 2, 1), "whole", cap))
 
 
+PAIRS_AND_W = [Costs(1, 1, 3, FB=4), Costs(2, 1, 2, FB=3)]
+
+
+@pytest.mark.parametrize("costs", PAIRS_AND_W)
+@pytest.mark.parametrize("cap", [(2, 1), (1, 2)])
+def test_a_pair_may_run_while_an_earlier_w_waits(costs: Costs, cap: tuple[int, int]) -> None:
+    check(Problem("linear", 2, 3, costs, "split", cap))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("costs", PAIRS_AND_W)
+def test_a_pair_may_run_while_an_earlier_w_waits_on_both_ranks(costs: Costs) -> None:
+    check(Problem("linear", 2, 3, costs, "split", 2))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pair", [None, 3, 4])
 def test_a_v_of_two_micro_batches_with_pairs(pair: int | None) -> None:
