@@ -24,6 +24,7 @@ SIZE = {
     "ch01": "",
     "ch05": r"T = \d+|P = \d+, m = \d+",
     "ch06": r"P = \d+|copies = \d+",
+    "ch07": r"N = \d+",
     "ch08": r"layers = \d+",
     "ch11": r"P = \d+, m = \d+|layers = \d+",
 }
@@ -33,6 +34,10 @@ NUMBERS = (
     | {("ch05", check) for check in ("linear I", "linear W", "stack", "kept")}
     | {("ch11", check) for check in ("equal", "kept", "once more")}
     | {("ch06", check) for check in ("placement", "exchanges", "same bits")}
+    | {
+        ("ch07", check)
+        for check in ("choice", "weights", "counts", "places", "starts", "bytes", "spread")
+    }
 )
 FIRST_LINE = re.compile(r"# rejected by ([A-Za-z0-9, ]+): \S.*")
 

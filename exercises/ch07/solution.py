@@ -1,0 +1,110 @@
+"""A router with a limit on nodes, the layout of a dispatch, and what it costs on each link."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+Routing = list[list[int]]  # the experts of each token; -1 where a place is empty
+
+
+def choose(scores: list, bias: list, k: int, nodes: int, limit: int) -> tuple[list[int], list]:
+    """The k experts of one token, the best first, and their weights."""
+    # skeleton: begin
+    choice = [score + more for score, more in zip(scores, bias, strict=True)]
+    held = len(scores) // nodes
+
+    def worth(node: int) -> Fraction:
+        inside = sorted(choice[node * held : (node + 1) * held], reverse=True)
+        return sum(inside[: max(1, k // limit)])
+
+    # Python sorts stably: of equals the first stays first.
+    best = sorted(range(nodes), key=worth, reverse=True)[:limit]
+    allowed = [expert for expert in range(len(scores)) if expert // held in best]
+    experts = sorted(allowed, key=lambda expert: choice[expert], reverse=True)[:k]
+    # The bias has had its say; how much an expert counts is its own score.
+    total = sum(scores[expert] for expert in experts)
+    return experts, [scores[expert] / total for expert in experts]
+    # skeleton: end
+
+
+def counts(routing: Routing, nodes: int, gpus: int, experts: int) -> tuple:
+    """(tokens of each expert, tokens for each rank, tokens for each node) of one sender."""
+    # skeleton: begin
+    of_expert, of_rank, of_node = [0] * experts, [0] * (nodes * gpus), [0] * nodes
+    for chosen in routing:
+        ranks = _ranks(chosen, nodes * gpus, experts)
+        for expert in chosen:
+            if expert >= 0:
+                of_expert[expert] += 1
+        for rank in ranks:
+            of_rank[rank] += 1
+        for node in {rank // gpus for rank in ranks}:
+            of_node[node] += 1
+    return of_expert, of_rank, of_node
+    # skeleton: end
+
+
+def places(routing: Routing, nodes: int, gpus: int, experts: int) -> list[list[int]]:
+    """[token][rank]: how many earlier tokens of this sender go to that rank; -1 where this one does not."""
+    # skeleton: begin
+    seen, found = [0] * (nodes * gpus), []
+    for chosen in routing:
+        row = [-1] * (nodes * gpus)
+        for rank in _ranks(chosen, nodes * gpus, experts):
+            row[rank] = seen[rank]
+            seen[rank] += 1
+        found.append(row)
+    return found
+    # skeleton: end
+
+
+def starts(sent: list[list[int]]) -> list[list[int]]:
+    """[source][rank]: the row at which a source's tokens begin at a rank; `sent[source][rank]` are their numbers."""
+    # skeleton: begin
+    before, found = [0] * len(sent), []
+    for row in sent:
+        found.append(before)
+        before = [one + more for one, more in zip(before, row, strict=True)]
+    return found
+    # skeleton: end
+
+
+def bytes_over(
+    rank: int, routing: Routing, nodes: int, gpus: int, experts: int, message: int
+) -> tuple[int, int]:
+    """(RDMA, NVLink): the bytes that the tokens of `rank` cost, aggregated, at `message` bytes a copy."""
+    # skeleton: begin
+    here, place = divmod(rank, gpus)
+    rdma = nvlink = 0
+    for chosen in routing:
+        ranks = _ranks(chosen, nodes * gpus, experts)
+        rdma += len({one // gpus for one in ranks} - {here})
+        # RDMA, or nothing in the own node, brings it to `place`; all others get it over NVLink.
+        nvlink += sum(one % gpus != place for one in ranks)
+    return rdma * message, nvlink * message
+    # skeleton: end
+
+
+def spread(nodes: int, gpus: int, experts: int, k: int, limit: int) -> tuple[Fraction, Fraction]:
+    """(nodes, GPUs) that a token reaches in the mean: `limit` nodes drawn evenly, then k experts in them."""
+    # skeleton: begin
+    of_node, of_gpu = experts // nodes, experts // (nodes * gpus)
+    pool = limit * of_node
+
+    def reached(held: int) -> Fraction:
+        missed = Fraction(1)
+        for drawn in range(k):  # without putting back
+            missed *= Fraction(pool - held - drawn, pool - drawn)
+        return 1 - missed
+
+    return limit * reached(of_node), limit * gpus * reached(of_gpu)
+    # skeleton: end
+
+
+# skeleton: begin
+def _ranks(chosen: list[int], ranks: int, experts: int) -> set[int]:
+    """Who holds one of these experts, each once."""
+    return {expert // (experts // ranks) for expert in chosen if expert >= 0}
+
+
+# skeleton: end
