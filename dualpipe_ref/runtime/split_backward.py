@@ -54,8 +54,7 @@ def input_gradients(
     graph = SplitGraph(outputs, inputs)
     for _, error in graph.refused():
         raise error
-    starts = sorted(graph.starts, key=lambda start: start.level)
-    functions = _Functions(graph)
+    starts, functions = graph.starts, _Functions(graph)
     edges = [GradientEdge(start.node, place) for start in starts for place in start.places]
     wanted = [*inputs, *graph.shared, *edges]
     found = torch.autograd.grad(

@@ -53,32 +53,30 @@ class Start(NamedTuple):
 class SplitGraph:
     """The nodes under some outputs: which lead to an input, and which parameters hang where.
 
-    `starts` are where W goes on from; `shared` the parameters that more than one of them reaches.
+    `starts` are where W goes on from, by level; `shared` the parameters that more than one of them reaches.
     """
 
     def __init__(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
-        self._inputs = {get_gradient_edge(one).node for one in inputs}
-        self._roots = [(edge.node, edge.output_nr) for edge in map(get_gradient_edge, outputs)]
-        self._places: dict[Node, set[int]] = {}
+        roots = [(edge.node, edge.output_nr) for edge in map(get_gradient_edge, outputs)]
+        self._edges: dict[Node, list[tuple[Node, int]]] = {}
         self.leads_to_input: dict[Node, bool] = {}
-        self._hanging: dict[Node, list[Tensor]] = {}
-        self._order = self._walk()  # from the inputs up
-        loose = [(node, place) for node, place in self._roots if not self.leads_to_input[node]]
+        order = self._walk(
+            [node for node, _ in roots], {get_gradient_edge(one).node for one in inputs}
+        )
+        self._hanging = self._parameters_beside(order)
+        loose = [(node, place) for node, place in roots if not self.leads_to_input[node]]
         reached = [one for hanging in self._hanging.values() for one in hanging]
         reached += [one for node, _ in loose for one in self.parameters_under(node)]
         self._count = Counter(map(id, reached))
         self.shared = list({id(one): one for one in reached if self._count[id(one)] > 1}.values())
-        levels = self._levels()
+        self._order = order
         self.starts = [
-            Start(node, sorted(self._places[node]), own, levels[node])
-            for node, hanging in self._hanging.items()
-            if (own := self.own(hanging))
-        ]
-        self.starts += [
             Start(node, [place], own, 0)
             for node, place in loose
             if (own := self.own(self.parameters_under(node)))
         ]
+        self.starts += self._starts(roots)
+        self.starts.sort(key=lambda start: start.level)
 
     def own(self, parameters: Iterable[Tensor]) -> list[Tensor]:
         """Those of the parameters that only one start reaches."""
@@ -93,58 +91,65 @@ class SplitGraph:
                     yield node, error
 
     def parameters_under(self, node: Node) -> list[Tensor]:
-        """The parameters under a node that leads to no input."""
+        """The parameters under a node; none where it leads to an input."""
         if self.leads_to_input[node]:
             return []
         seen = {node: None}
         queue = [node]
         for one in queue:  # grows while it is walked
-            for below, _ in one.next_functions:
-                if below is not None and below not in seen:
+            for below, _ in self._edges[one]:
+                if below not in seen:
                     seen[below] = None
                     queue.append(below)
-        return [one.variable for one in queue if hasattr(one, "variable")]
+        return [one.variable for one in queue if not self._edges[one] and hasattr(one, "variable")]
 
-    def _walk(self) -> list[Node]:
-        """All nodes, each behind those under it; fills the tables on the way."""
-        found: list[Node] = []
-        stack: list[tuple[Node, bool]] = [(node, False) for node, _ in self._roots]
-        for node, place in self._roots:
-            self._places.setdefault(node, set()).add(place)
+    def _walk(self, roots: Sequence[Node], inputs: set[Node]) -> list[Node]:
+        """All nodes, each behind those under it. A node's edges are asked for once: each time makes objects of Python."""
+        edges, leads, found = self._edges, self.leads_to_input, list[Node]()
+        stack = [(node, False) for node in roots]
         while stack:
             node, is_done = stack.pop()
             if is_done:
-                self._finish(node)
+                leads[node] = node in inputs or any(leads[below] for below, _ in edges[node])
                 found.append(node)
-                continue
-            if node in self.leads_to_input:
-                continue
-            self.leads_to_input[node] = node in self._inputs
-            stack.append((node, True))
-            for below, place in node.next_functions:
-                if below is not None:
-                    self._places.setdefault(below, set()).add(place)
-                    stack.append((below, False))
+            elif node not in edges:
+                edges[node] = [edge for edge in node.next_functions if edge[0] is not None]
+                stack.append((node, True))
+                stack += [(below, False) for below, _ in edges[node] if below not in edges]
         return found
 
-    def _finish(self, node: Node) -> None:
-        below = [one for one, _ in node.next_functions if one is not None]
-        if any(self.leads_to_input[one] for one in below):
-            self.leads_to_input[node] = True
-            loose = [one for one in dict.fromkeys(below) if not self.leads_to_input[one]]
-            hanging = [parameter for one in loose for parameter in self.parameters_under(one)]
-            if hanging:
-                self._hanging[node] = hanging
+    def _parameters_beside(self, order: Sequence[Node]) -> dict[Node, list[Tensor]]:
+        """For each node that leads to an input, and by another edge to parameters alone: these."""
+        found = {}
+        for node in order:
+            if self.leads_to_input[node]:
+                beside = dict.fromkeys(
+                    below for below, _ in self._edges[node] if not self.leads_to_input[below]
+                )
+                hanging = [one for below in beside for one in self.parameters_under(below)]
+                if hanging:
+                    found[node] = hanging
+        return found
 
-    def _levels(self) -> dict[Node, int]:
-        """How many starts lie above each node on the way that has most of them."""
+    def _starts(self, roots: Sequence[tuple[Node, int]]) -> list[Start]:
+        """From the outputs down: how many starts lie above a node on the way that has most, and where gradients arrive."""
+        places: dict[Node, set[int]] = {node: set() for node in self._hanging}
         levels = dict.fromkeys(self._order, 0)
+        for node, place in roots:
+            if node in places:
+                places[node].add(place)
         for node in reversed(self._order):
-            next_level = levels[node] + (node in self._hanging)
-            for below, _ in node.next_functions:
-                if below is not None and levels[below] < next_level:
-                    levels[below] = next_level
-        return levels
+            level = levels[node] + (node in places)
+            for below, place in self._edges[node]:
+                if below in places:
+                    places[below].add(place)
+                if levels[below] < level:
+                    levels[below] = level
+        return [
+            Start(node, sorted(places[node]), own, levels[node])
+            for node, hanging in self._hanging.items()
+            if (own := self.own(hanging))
+        ]
 
 
 def wanted_edges(graph: SplitGraph, node: Node) -> Iterator[tuple[bool, bool] | None]:
