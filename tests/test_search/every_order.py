@@ -5,9 +5,10 @@ The clock here is its own, too, and shares nothing with the package's simulator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
+from typing import NamedTuple
 
 from dualpipe_ref.schedule import Chunk, Op, OpKind
 from dualpipe_ref.schedule.occupancy import occupancy
@@ -102,43 +103,64 @@ def most(order: Ops, what: str) -> int:
     return max(getattr(during, what) for during, _ in occupancy(order))
 
 
-def makespan(problem: Problem, ops: tuple[Ops, ...]) -> Fraction | None:
-    """When the last op ends; None where an op waits for ever."""
-    homes, last = problem.held_stages().homes, problem.held_stages().stages - 1
-    ends: dict[Done, Fraction] = {}
-    clock, place = [Fraction(0)] * len(ops), [0] * len(ops)
-    time = {kind: Fraction(problem.costs.of(kind)) for kind in OpKind}
+class Step(NamedTuple):
+    """An op as its clock sees it: what it needs, what it makes, how long it takes (in whole numbers)."""
 
-    def needs(rank: int, op: Op) -> Iterator[Done]:
+    needs: tuple[Done, ...]
+    makes: tuple[Done, ...]
+    time: int
+
+
+def steps(problem: Problem, rank: int, ops: Ops) -> list[Step]:
+    """The ops of a rank in these terms."""
+    placement, time = problem.held_stages(), problem.whole_costs()
+    last = placement.stages - 1
+    found = []
+    for op in ops:
+        needs: list[Done] = []
+        makes: list[Done] = []
         if op.forward is not None:
-            direction, stage = homes[rank][op.forward.slot]
+            direction, stage = placement.homes[rank][op.forward.slot]
+            makes.append(("F", direction, stage, op.forward.microbatch))
             if stage:
-                yield "F", direction, stage - 1, op.forward.microbatch
+                needs.append(("F", direction, stage - 1, op.forward.microbatch))
         if op.backward is not None and op.kind is not OpKind.W:
-            direction, stage = homes[rank][op.backward.slot]
-            turn = ("F", direction, stage) if stage == last else ("B", direction, stage + 1)
-            yield *turn, op.backward.microbatch
+            direction, stage = placement.homes[rank][op.backward.slot]
+            makes.append(("B", direction, stage, op.backward.microbatch))
+            turn: Done = ("F", direction, stage, op.backward.microbatch)
+            above: Done = ("B", direction, stage + 1, op.backward.microbatch)
+            needs.append(turn if stage == last else above)
+        found.append(Step(tuple(needs), tuple(makes), time[op.kind]))
+    return found
 
+
+def end(programs: Sequence[list[Step]]) -> int | None:
+    """When the last op ends; None where an op waits for ever."""
+    ends: dict[Done, int] = {}
+    clock, place = [0] * len(programs), [0] * len(programs)
     moved = True
     while moved:
         moved = False
-        for rank, order in enumerate(ops):
-            while place[rank] < len(order):
-                op = order[place[rank]]
-                wanted = list(needs(rank, op))
-                if any(one not in ends for one in wanted):
+        for rank, program in enumerate(programs):
+            now = clock[rank]
+            for needs, makes, time in program[place[rank] :]:
+                ready = [ends.get(one) for one in needs]
+                if None in ready:
                     break
-                clock[rank] = max([clock[rank], *(ends[one] for one in wanted)]) + time[op.kind]
-                for name, chunk in (("F", op.forward), ("B", op.backward)):
-                    if chunk is not None and op.kind is not OpKind.W:
-                        ends[name, *homes[rank][chunk.slot], chunk.microbatch] = clock[rank]
+                now = max([now, *ready]) + time  # type: ignore[type-var, operator, list-item]
+                ends.update(dict.fromkeys(makes, now))
                 place[rank] += 1
                 moved = True
-    return max(clock) if all(map(int.__eq__, place, map(len, ops))) else None
+            clock[rank] = now
+    return max(clock) if all(map(int.__eq__, place, map(len, programs))) else None
 
 
 def fastest(problem: Problem) -> Fraction | None:
     """The least makespan of all orders that keep the caps; None where none does."""
-    choices = [rank_orders(problem, rank) for rank in range(problem.ranks)]
-    times = (makespan(problem, ops) for ops in product(*choices))
-    return min((time for time in times if time is not None), default=None)
+    choices = [
+        [steps(problem, rank, ops) for ops in rank_orders(problem, rank)]
+        for rank in range(problem.ranks)
+    ]
+    ends = (end(programs) for programs in product(*choices))
+    best = min((one for one in ends if one is not None), default=None)
+    return None if best is None else Fraction(best, problem.scale())
