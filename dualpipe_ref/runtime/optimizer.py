@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
+from dualpipe_ref.runtime.narrow_adamw import NarrowAdamW, new_state
 from dualpipe_ref.runtime.pipeline import Pipeline
 from dualpipe_ref.runtime.sharing import dense_parameters, expert_parameters
 
@@ -19,9 +21,13 @@ class ShardedAdamW:
 
     Each process keeps the states of its share, steps that, and sends what it stepped to the others. An update is made
     number by number, so it is that of an AdamW that holds everything, bit for bit. All processes make it and step together.
+    `moments` is the type of both moments (None: that of the parameters).
     """
 
-    def __init__(self, pipeline: Pipeline, **options: Any) -> None:
+    def __init__(
+        self, pipeline: Pipeline, *, moments: torch.dtype | None = None, **options: Any
+    ) -> None:
+        self.moments = moments
         # Both ends of a bidirectional schedule hold the same stages in other slots: stages are put in their own order.
         order = sorted(range(len(pipeline.stages)), key=lambda slot: pipeline.homes[slot][1])
         stages = [pipeline.stages[slot] for slot in order]
@@ -33,7 +39,7 @@ class ShardedAdamW:
         for parameters_of, group in kinds:
             parameters = [one for stage in stages for one in parameters_of(stage)]
             if parameters:
-                self.parts.append(_sharded(parameters, group, options))
+                self.parts.append(_sharded(parameters, group, moments, options))
 
     def step(self) -> None:
         """Update all parameters by their `grad`."""
@@ -82,9 +88,7 @@ class ShardedAdamW:
     def prepare(self) -> None:
         """Give each parameter of the share the states that AdamW makes at its first step, to be filled."""
         for parameter, state in self.states():
-            state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
+            state.update(new_state(parameter, self.moments))
 
     @staticmethod
     def _all(part: ZeroRedundancyOptimizer) -> list[nn.Parameter]:
@@ -92,7 +96,10 @@ class ShardedAdamW:
 
 
 def _sharded(
-    parameters: list[nn.Parameter], group: Any, options: dict[str, Any]
+    parameters: list[nn.Parameter],
+    group: Any,
+    moments: torch.dtype | None,
+    options: dict[str, Any],
 ) -> ZeroRedundancyOptimizer:
     # Weights decay where they are matrices; norms and their like do not. One tensor after another: several at once
     # would add nothing on a CPU, and could round differently.
@@ -100,8 +107,7 @@ def _sharded(
     others = [one for one in parameters if one.dim() <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices}] if matrices else []
     groups += [{"params": others, "weight_decay": 0.0}] if others else []
+    kind: Any = torch.optim.AdamW if moments is None else partial(NarrowAdamW, moments=moments)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return ZeroRedundancyOptimizer(
-            groups, torch.optim.AdamW, process_group=group, foreach=False, **options
-        )
+        return ZeroRedundancyOptimizer(groups, kind, process_group=group, foreach=False, **options)

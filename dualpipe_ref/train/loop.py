@@ -72,6 +72,7 @@ class Trainer:
             lr=settings.learning_rate,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
+            moments=torch.bfloat16 if settings.moments == "bf16" else None,
         )
         self.average = HostAverage(self.pipeline.stages, settings.ema) if settings.ema else None
         self.done = 0  # steps

@@ -27,6 +27,7 @@ _FIELDS: dict[str, tuple[type, str, str]] = {
     "warmup": (int, "N", "steps until then"),
     "weight_decay": (float, "RATE", "of AdamW, on matrices alone"),
     "clip": (float, "NORM", "bound of the norm of all gradients together"),
+    "moments": (str, "TYPE", "of AdamW's moments: float32 (default) or bf16"),
     "ema": (float, "DECAY", "of an average of the parameters, kept on the host (default: none)"),
     "bias_speed": (float, "SPEED", "how far the balancing bias of an expert moves a step"),
     "seed": (int, "N", "of initial values and batches"),

@@ -34,7 +34,7 @@ class TrainSettings:
     """A run on `pipeline_ranks` x `expert_ranks` x `data_ranks` processes; the defaults suit 4 on 2 CPU cores.
 
     A step has `microbatches` (m) micro-batches of `sequences` (B) sequences of `tokens` (S) tokens for each expert and data
-    rank. `clip` bounds the norm of all gradients together (None: no bound). `ema` is the decay of an average of the parameters on the host (None: there is none). `bias_speed` is how far the balancing bias
+    rank. `clip` bounds the norm of all gradients together (None: no bound). `ema` is the decay of an average of the parameters on the host (None: there is none), `moments` the type of AdamW's moments, "float32" or "bf16". `bias_speed` is how far the balancing bias
     of an expert moves a step. `data` is a text file (None: the documentation that Python brings). `checkpoint` is a
     folder, written every `checkpoint_every` steps and at the end; `resume` goes on from what it holds.
     Raises `InputError`.
@@ -60,6 +60,7 @@ class TrainSettings:
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float | None = 1.0
     ema: float | None = None
+    moments: str = "float32"
     bias_speed: float = 1e-3
     seed: int = 0
     data: str | None = None
@@ -181,6 +182,10 @@ def _check_numbers(settings: TrainSettings) -> None:
         _require_number(name, getattr(settings, name))
     if settings.clip is not None:
         _require_number("clip", settings.clip, above=0.0)
+    if settings.moments not in ("float32", "bf16"):
+        raise InputError(
+            "moments are float32 or bf16", f"moments = {shortened(settings.moments)}", "bf16"
+        )
     if settings.ema is not None and _require_number("ema", settings.ema, above=0.0) >= 1:
         raise InputError("ema is a decay below 1", f"ema = {settings.ema}", "ema = 0.999")
     if not isinstance(settings.betas, tuple) or len(settings.betas) != 2:

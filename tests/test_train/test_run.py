@@ -115,6 +115,7 @@ def test_a_checkpoint_goes_on_with_another_schedule(straight: Path, tmp_path: Pa
         (["--schedule", "dualpip"], "dualpipe"),
         (["--experts", "5", "--ep", "2", "--nproc", "4"], "equally many experts"),
         ([*TWO, "--ema", "1"], "ema is a decay below 1"),
+        ([*TWO, "--moments", "half"], "moments are float32 or bf16"),
         ([*TWO, "--recompute", "some"], "recompute is one of none, norms"),
     ],
 )
@@ -142,6 +143,19 @@ def test_an_average_is_kept_evaluated_and_resumed(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "step-00000004")
     train(*options, "--resume")
     for name, value in tensors(tmp_path / "step-00000004").items():
+        assert torch.equal(value, last[name]), name
+
+
+def test_moments_in_two_bytes_go_on_bit_for_bit(tmp_path: Path) -> None:
+    options = ["--nproc", 2, "--steps", 2, "--moments", "bf16", "--checkpoint", tmp_path]
+    train(*options, "--checkpoint-every", 1)
+    last = tensors(tmp_path / "step-00000002")
+    moments = [one for name, one in last.items() if ".exp_avg" in name]
+    assert moments
+    assert {one.dtype for one in moments} == {torch.bfloat16}
+    shutil.rmtree(tmp_path / "step-00000002")
+    train(*options, "--resume")
+    for name, value in tensors(tmp_path / "step-00000002").items():
         assert torch.equal(value, last[name]), name
 
 

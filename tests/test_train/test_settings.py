@@ -164,7 +164,7 @@ def test_every_setting_has_an_option_but_for_those_of_experts() -> None:
             "7",
             "--resume",
         ],
-        *["--ema", "0.9", "--chunks", "2", "--hidden", "64", "--experts", "4"],
+        *["--ema", "0.9", "--moments", "bf16", "--chunks", "2", "--hidden", "64", "--experts", "4"],
     )
     changed = {one.name for one in fields(given) if getattr(given, one.name) != one.default}
     assert {one.name for one in fields(given)} - changed == {"betas", "last_learning_rate"}
