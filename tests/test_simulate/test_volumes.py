@@ -122,6 +122,17 @@ def test_v3() -> None:
     assert all(one.ms == one.rdma_ms for one in found)
 
 
+def test_nvlink_has_time_for_14_experts_of_v3s_shape() -> None:
+    """Chapter 7: not 13, since two experts of one GPU get one copy; and 13 cross RDMA 8 % more often than 8."""
+    crossing = {}
+    for k in (8, 13, 14, 15):
+        grid = ExpertGrid(experts_per_token=k)
+        crossing[k] = copies(grid, expected_spread(grid))
+        found = volume(crossing[k], 4096, dispatch_bytes(7168, k, 1), Links())
+        assert (found.rdma_ms > found.nvlink_ms) == (k <= 14)
+    assert float(crossing[13].rdma / crossing[8].rdma) == pytest.approx(1.08, abs=0.005)
+
+
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9))
 def test_time_is_bytes_over_bandwidth(rdma: int, nvlink: int, fast: int, slow: int) -> None:
     found = volume(Copies(rdma, nvlink), 5, 7, Links(slow, fast))
