@@ -56,12 +56,12 @@ def record(
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
     }
     data = [_row(row) | stamp for row in rows]
-    path = Path(out) if out else _results_folder() / f"{name}.json"
+    path = Path(out) if out else results_folder() / f"{name}.json"
     write_text(path, json.dumps(data, indent=1) + "\n")
     return path
 
 
-def _results_folder() -> Path:
+def results_folder() -> Path:
     """book/results of the checkout that the package runs from, else the current folder."""
     folder = ROOT / "book" / "results"
     return folder if folder.is_dir() else Path.cwd()

@@ -170,6 +170,22 @@ def test_more_memory_is_never_slower() -> None:
     assert times[0] > times[-1]
 
 
+def test_a_w_that_must_not_be_overtaken_costs_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: all W of a stage in order, those in pairs too. The first version of the model had it, and
+    "proved" 56 where 55 can be had."""
+    problem = Problem("v", 2, 4, Costs(2, 3, 2, FB=6), max_held=5)
+    assert best_of(problem) == 55
+
+    def strict(self: Model) -> None:
+        for (rank, slot, k), work in self.chunks.items():
+            after = self.chunks.get((rank, slot, k + 1))
+            if after is not None and after.weight is not None and work.weight is not None:
+                self.cp.add(after.weight[0] >= work.weight[0])
+
+    monkeypatch.setattr(Model, "_weights_in_order", strict)
+    assert best_of(problem) == 56
+
+
 # Planted faults: each must be seen by what checks the search, not by luck.
 
 
