@@ -16,8 +16,8 @@ class Broken(Exception):  # noqa: N818  (what it names is the protocol)
 
 
 class Location:
-    """One cell of memory: a `word` (a counter or flag that others poll), a `slot` (part of a message) or a `record`
-    (output that only its writer touches).
+    """One place in memory: a `word` (a counter or flag that others poll), a `slot` (part of a message, which a reader
+    checks), a `cell` (plain data behind a lock) or a `record` (output that only its writer touches).
 
     `bounds_only` promises that nobody looks at the word's value, only whether it has reached a bound; `once` that it is
     written once. Both are kept up by the memory and let the explorer leave out orders that cannot differ.

@@ -3,8 +3,9 @@
 Three reductions, all for sequential memory, where counters only grow:
 
 * A role goes on until it has changed a word or looked at one's value. Slots, locks and waits for a bound that was
-  reached ride along: waiting for a bound can as well happen later, and whoever may touch a slot at the same time as
-  another finds it, in one order or the other, in a state that it must not be in.
+  reached ride along: waiting for a bound can as well happen later; and of two who may touch a slot at the same time one
+  finds it, in one order or the other, in a state that it must not be in. For that a step touches no slot again that it
+  has written, or to write it: what others do in between would be left out.
 * A step without slots or values, that only raises words on whose bounds others wait, can as well happen at once.
 * Of all other steps a stubborn set is enough: one step, with everybody who may ever touch what it touches; of those who
   wait, everybody who could let them go on (Valmari's stubborn sets, over what each role says that it touches).
@@ -43,7 +44,16 @@ def rides_along(operation: Operation) -> bool:
     """Whether a step goes on after this operation."""
     if isinstance(operation, Wait):
         return not chooses(operation) and not _looks(operation)
-    return isinstance(operation, Read | Write | Record | Fence | Take)
+    if isinstance(operation, Read | Write):
+        return operation.slot.kind == "slot"
+    return isinstance(operation, Record | Fence | Take)
+
+
+def touches_again(operation: Operation, reads: set[Location], writes: set[Location]) -> bool:
+    """Whether a step that has touched these slots has to end before this operation."""
+    if isinstance(operation, Read):
+        return operation.slot in writes
+    return isinstance(operation, Write) and (operation.slot in writes or operation.slot in reads)
 
 
 def chooses(operation: Operation) -> bool:

@@ -63,11 +63,8 @@ class Weak:
     def __init__(self, world: World, weakened: Weakened | None = None) -> None:
         self.orders = orders(weakened)
         self.places = [role.place for role in world.roles]
-        # A word holds its last messages, a slot how many were written and the last of them.
-        self.cells: list[Any] = [
-            {"word": (Said(one.initial),), "slot": (0, (one.initial,)), "record": ()}[one.kind]
-            for one in world.locations
-        ]
+        # A word holds its last messages, plain data how often it was written and the last of what was.
+        self.cells: list[Any] = [_first(one) for one in world.locations]
         self.views = [0] * len(world.roles)
         self.fences: list[tuple[int, str]] = [(0, "block")] * len(world.roles)
         self.pending: list[tuple[Posted, ...]] = [()] * len(world.queues)
@@ -283,6 +280,12 @@ class Weak:
 
     def _knows(self, view: int, slot: Location, number: int) -> bool:
         return not number or bool(view >> self._bit(slot, number) & 1)
+
+
+def _first(location: Location) -> Any:
+    if location.kind == "word":
+        return (Said(location.initial),)
+    return () if location.kind == "record" else (0, (location.initial,))
 
 
 def _includes(scope: str, one: Place | None, other: Place | None) -> bool:

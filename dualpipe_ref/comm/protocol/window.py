@@ -37,7 +37,7 @@ Finish = Callable[[int, Completion, int], Steps]
 def completion(world: World, name: str) -> Completion:
     return Completion(
         world.word(f"{name} window lock"),
-        world.slot(f"{name} window marks", (0, 0)),
+        world.cell(f"{name} window marks", (0, 0)),
         world.word(f"{name} staged"),
     )
 

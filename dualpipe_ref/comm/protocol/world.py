@@ -76,8 +76,11 @@ class World:
     def record(self, name: str) -> Location:
         return self._add(Location(len(self.locations), "record", name, ()))
 
-    def slot(self, name: str, initial: Any = None) -> Location:
-        return self._add(Location(len(self.locations), "slot", name, initial))
+    def slot(self, name: str) -> Location:
+        return self._add(Location(len(self.locations), "slot", name, None))
+
+    def cell(self, name: str, initial: Any) -> Location:
+        return self._add(Location(len(self.locations), "cell", name, initial))
 
     def ring(self, name: str, size: int, parts: int) -> Ring:
         return Ring(
