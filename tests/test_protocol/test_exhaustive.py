@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dualpipe_ref.comm.protocol import Combine, Dispatch, Routes, Sizes, explore, handle_of, run
+from dualpipe_ref.comm.protocol.heads import encoded_lanes
+from dualpipe_ref.comm.protocol.mutations import MUTATIONS, SIZES, Mutation
 from dualpipe_ref.comm.protocol.world import World
 
 from .phases import routes_of
@@ -92,3 +96,31 @@ def test_every_schedule_on_weak_memory_gives_one_result(routes: Routes) -> None:
 def test_a_limit_is_told() -> None:
     found = explore(phases(TO_ONE, ONE_WARP)[0], most_states=50)
     assert (found.kind, found.is_right) == ("unfinished", False)
+
+
+# For each mistake a routing and sizes at which it shows.
+APART = routes_of(2, 2, {0: [(2,), (0,)] * 3})
+MIXED = routes_of(2, 2, {0: [(2,), (3,), (2,), (2, 3), (2, 3)]})
+SHOWN_BY = {
+    "no hints in the receiver": (APART, TWO_WARPS),
+    "no pre-pass": (APART, TWO_WARPS),
+    "maximum instead of minimum of the receivers": (TO_ONE, TWO_WARPS),
+}
+SHOWN = [one for one in MUTATIONS if one.sizes is SIZES]
+
+
+@pytest.mark.parametrize("mutation", SHOWN, ids=lambda one: f"{one.phase}: {one.name}")
+def test_a_mistake_is_found_with_a_shortest_schedule(mutation: Mutation) -> None:
+    if mutation.phase == "dispatch":
+        world = Dispatch(TO_ONE, TWO_WARPS, mutation.finish).world
+    else:
+        large = replace(LARGE_WARP, nvl_chunk=1, sub_ring=2)
+        routes, sizes = SHOWN_BY.get(mutation.name, (MIXED, large))
+        dispatch = Dispatch(routes, sizes)
+        handle = handle_of(dispatch, run(dispatch.world, 0).records)
+        pre_pass = encoded_lanes if mutation.has_pre_pass else (lambda heads: tuple(heads))
+        world = Combine(routes, sizes, handle, pre_pass).world
+    found = explore(world, rewrite=mutation.rewrite, most_states=40_000)
+    print(found)
+    assert found.kind in ("wrong", "deadlock")
+    assert found.trace
