@@ -1,7 +1,8 @@
 """All schedules of a small protocol: every state that some interleaving reaches, breadth first.
 
 A deadlock is found exactly (no role can move, not all are done), as is everything that a role or the oracle calls
-wrong, and the schedule that is shown is a shortest one. For large sizes there is `run`.
+wrong. The schedule that is shown is a shortest one, without the steps that cannot have led to its end. For large sizes
+there is `run`.
 """
 
 from __future__ import annotations
@@ -64,23 +65,29 @@ def explore(
     todo = deque([first])
     results: set[tuple[Any, ...]] = set()
 
-    def ended(kind: str, why: str, state: State, last: tuple[int, Any] | None = None) -> Explored:
+    def ended(
+        kind: str, why: str, state: State, actors: set[int], last: tuple[int, Any] | None = None
+    ) -> Explored:
         path = [] if last is None else [last]
         while (before := came_from[state]) is not None:
             state, actor, choice = before
             path.append((actor, choice))
-        return Explored(kind, why, len(came_from), len(results), explorer.events(path[::-1]))
+        trace = explorer.events(path[::-1], actors)
+        return Explored(kind, why, len(came_from), len(results), trace)
 
     while todo:
         state = todo.popleft()
         try:
             moves = explorer.moves(state)
         except Stopped as stopped:
-            return ended("wrong", stopped.why, state, (stopped.actor, stopped.choice))
+            last = stopped.actor, stopped.choice
+            return ended("wrong", stopped.why, state, {stopped.actor}, last)
         if not moves:
             kind, why = _judged(explorer, state)
             if kind != "finished":
-                return ended(kind, why, state)
+                everybody = range(len(explorer.locals))
+                stuck = {at for at in everybody if explorer.operation(state, at) is not None}
+                return ended(kind, why, state, stuck or set(everybody))
             results.add(explorer.result(state))
         for move in moves:
             if move.state not in came_from:

@@ -17,7 +17,7 @@ from dualpipe_ref.comm.protocol.reduction import (
 from dualpipe_ref.comm.protocol.run import Rewrite, memory_of
 from dualpipe_ref.comm.protocol.sequential import reached
 from dualpipe_ref.comm.protocol.sites import Weakened
-from dualpipe_ref.comm.protocol.trace import Event, told
+from dualpipe_ref.comm.protocol.trace import Event, Logged, leading_to, told
 from dualpipe_ref.comm.protocol.world import World, footprint
 
 # The local states of all roles, and the memory.
@@ -63,7 +63,7 @@ class Explorer:
             for role in world.roles
         ]
         self.stubborn = Stubborn(world)
-        self.log: list[Event] | None = None
+        self.log: list[Logged] | None = None
 
     @property
     def first(self) -> State:
@@ -162,9 +162,9 @@ class Explorer:
     def _perform(self, actor: int, local: int, operation: Operation, choice: Any) -> int:
         result = self.memory.perform(actor, operation, choice)
         if self.log is not None:
-            self.log.append(
-                Event(self.world.roles[actor].name, operation.site, told(operation, result))
-            )
+            event = Event(self.world.roles[actor].name, operation.site, told(operation, result))
+            reads, writes = footprint(operation)
+            self.log.append(Logged(event, actor, frozenset(reads), frozenset(writes)))
         try:
             return self.locals[actor].after(local, result)
         except Broken as broken:
@@ -184,16 +184,16 @@ class Explorer:
         reads.update(looked_at)
         writes.update(changed)
 
-    def events(self, path: list[tuple[int, Any]]) -> tuple[Event, ...]:
-        """Everything that happens along a path, the step included with which it goes wrong."""
+    def events(self, path: list[tuple[int, Any]], actors: set[int]) -> tuple[Event, ...]:
+        """What happens along a path and can have led to where these actors are, the step included that goes wrong."""
         state, self.log = self.first_again(), []
         try:
             for actor, choice in path:
                 state = self._again(state, actor, choice)
         except Stopped:
             pass
-        events, self.log = tuple(self.log), None
-        return events
+        log, self.log = self.log, None
+        return leading_to(log, actors)
 
     def first_again(self) -> State:
         fresh = memory_of(self.world, False) if not self.is_weak else type(self.memory)(self.world)
@@ -204,8 +204,11 @@ class Explorer:
         if actor >= len(self.locals):
             queue = actor - len(self.locals)
             self.memory.state = state[1]
+            posted = self.memory.pending[queue][choice[0]]
             what = self.memory.deliver(queue, choice)
-            self.log.append(Event(self.world.queues[queue].name, "", what))
+            event = Event(self.world.queues[queue].name, "", what)
+            reads = frozenset() if posted.source is None else frozenset([posted.source])
+            self.log.append(Logged(event, actor, reads, frozenset([posted.target])))
             return state[0], self.memory.state
         self.memory.state = state[1]
         ride = self._ride(actor, state[0][actor])

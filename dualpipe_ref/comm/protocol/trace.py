@@ -18,6 +18,28 @@ class Event(NamedTuple):
         return f"{self.role}: {self.what}" + (f"  [{self.site}]" if self.site else "")
 
 
+class Logged(NamedTuple):
+    """An event with who acted, and what it looked at and changed."""
+
+    event: Event
+    actor: int
+    reads: frozenset[ops.Location]
+    writes: frozenset[ops.Location]
+
+
+def leading_to(entries: list[Logged], actors: set[int]) -> tuple[Event, ...]:
+    """The events that can have led to where these actors are: their own, and those of whoever changed what they saw."""
+    kept: list[Event] = []
+    seen: set[ops.Location] = set()
+    involved = set(actors)
+    for entry in reversed(entries):
+        if entry.actor in involved or entry.writes & seen:
+            kept.append(entry.event)
+            involved.add(entry.actor)
+            seen |= entry.reads
+    return tuple(reversed(kept))
+
+
 def told(operation: ops.Operation, result: Any) -> str:
     """One operation and its result in words.
 
