@@ -1,8 +1,8 @@
 """All schedules of a small protocol: every state that some interleaving reaches, breadth first.
 
 A deadlock is found exactly (no role can move, not all are done), as is everything that a role or the oracle calls
-wrong. The schedule that is shown is a shortest one, without the steps that cannot have led to its end. For large sizes
-there is `run`.
+wrong. The schedule that is shown is a shortest one (of those that the reduction leaves), without the steps that cannot
+have led to its end. For large sizes there is `run`.
 """
 
 from __future__ import annotations
