@@ -102,6 +102,7 @@ def test_a_limit_is_told() -> None:
 APART = routes_of(2, 2, {0: [(2,), (0,)] * 3})
 MIXED = routes_of(2, 2, {0: [(2,), (3,), (2,), (2, 3), (2, 3)]})
 SHOWN_BY = {
+    "credit before the slots are read": (routes_of(2, 2, {0: [(3,)] * 4}), TWO_WARPS),
     "no hints in the receiver": (APART, TWO_WARPS),
     "no pre-pass": (APART, TWO_WARPS),
     "maximum instead of minimum of the receivers": (TO_ONE, TWO_WARPS),
@@ -112,7 +113,8 @@ SHOWN = [one for one in MUTATIONS if one.sizes is SIZES]
 @pytest.mark.parametrize("mutation", SHOWN, ids=lambda one: f"{one.phase}: {one.name}")
 def test_a_mistake_is_found_with_a_shortest_schedule(mutation: Mutation) -> None:
     if mutation.phase == "dispatch":
-        world = Dispatch(TO_ONE, TWO_WARPS, mutation.finish).world
+        routes, sizes = SHOWN_BY.get(mutation.name, (TO_ONE, TWO_WARPS))
+        world = Dispatch(routes, sizes, mutation.finish).world
     else:
         large = replace(LARGE_WARP, nvl_chunk=1, sub_ring=2)
         routes, sizes = SHOWN_BY.get(mutation.name, (MIXED, large))

@@ -5,12 +5,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from dualpipe_ref.comm.protocol import Combine, Dispatch, Sizes, explore, handle_of, ring_world, run
+from dualpipe_ref.comm.protocol import (
+    Combine,
+    Dispatch,
+    Sizes,
+    explore,
+    handle_of,
+    local_states,
+    ring_world,
+    run,
+)
 from dualpipe_ref.comm.protocol.mutations import MUTATIONS, Mutation
 from dualpipe_ref.comm.protocol.operations import (
     Message,
@@ -160,6 +170,21 @@ def test_combine_is_judged_as_by_the_plain_search(mutation: Mutation | None) -> 
 def test_dispatch_over_rdma_is_judged_as_by_the_plain_search(mutation: Mutation | None) -> None:
     world = Dispatch(routes_of(2, 1, {0: [(1,)] * 2}), TINY).world
     judged_alike(world, mutation and mutation.rewrite)
+
+
+@pytest.mark.parametrize("reduce", [False, True])
+def test_local_states_that_are_taken_for_one_are_one(
+    monkeypatch: pytest.MonkeyPatch, reduce: bool
+) -> None:
+    """With a state of its own for every history of a role, the search comes to the same end."""
+    worlds = [ring_world(3, 2), Dispatch(routes_of(1, 1, {0: [(0,)] * 2}), TINY).world]
+    merged = [explore(world, reduce=reduce) for world in worlds]
+    numbers = count()
+    monkeypatch.setattr(local_states, "_fingerprint", lambda steps: next(numbers))
+    apart = [explore(world, reduce=reduce) for world in worlds]
+    for one, other in zip(merged, apart, strict=True):
+        assert (one.kind, one.results) == (other.kind, other.results)
+        assert one.states <= other.states
 
 
 def test_a_role_that_does_not_say_what_it_touches_is_caught() -> None:

@@ -14,7 +14,7 @@ from dualpipe_ref.comm.protocol.combine import Combine
 from dualpipe_ref.comm.protocol.dispatch import Dispatch
 from dualpipe_ref.comm.protocol.heads import encoded_lanes, handle_of
 from dualpipe_ref.comm.protocol.operations import Operation
-from dualpipe_ref.comm.protocol.rewrites import any_instead_of_all, later, without
+from dualpipe_ref.comm.protocol.rewrites import any_instead_of_all, later, sooner, without
 from dualpipe_ref.comm.protocol.routes import Routes
 from dualpipe_ref.comm.protocol.run import Memory, Outcome, Rewrite, run
 from dualpipe_ref.comm.protocol.sites import Weakened, weakenings
@@ -60,6 +60,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "NVLink tail before data",
         "dispatch",
         later("dispatch.forwarder.nvl_slot", "dispatch.forwarder.nvl_tail"),
+    ),
+    Mutation(
+        "credit before the slots are read",
+        "dispatch",
+        sooner("dispatch.receiver.credit", "dispatch.receiver.nvl_tail"),
     ),
     Mutation(
         "maximum instead of minimum of the forwarders",

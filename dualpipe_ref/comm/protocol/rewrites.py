@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualpipe_ref.comm.protocol.operations import Operation, Steps, Wait
+from dualpipe_ref.comm.protocol.operations import Location, Operation, Steps, Store, Wait
 from dualpipe_ref.comm.protocol.run import Rewrite
 
 
@@ -57,6 +57,37 @@ def later(site: str, after: str) -> Rewrite:
                 for at in range(len(held)):
                     yield held[at]
                 held = ()
+
+    return rewrite
+
+
+def sooner(site: str, seen: str) -> Rewrite:
+    """Store what `site` stores as soon as `seen` tells the count: credit before the slots are read.
+
+    Where the store goes is known from the first one, which is still in its place.
+
+    >>> from dualpipe_ref.comm.protocol import explore, ring_world
+    >>> early = sooner("ring.receiver.credit", "ring.receiver.tail")
+    >>> explore(ring_world(messages=4, size=2), rewrite=early).kind
+    'wrong'
+    """
+
+    def rewrite(steps: Steps) -> Steps:
+        result: Any = None
+        word: Location | None = None
+        while True:
+            try:
+                operation = steps.send(result)
+            except StopIteration:
+                return
+            if isinstance(operation, Store) and operation.site == site:
+                if word is None:
+                    yield operation
+                word, result = operation.word, None
+                continue
+            result = yield operation
+            if operation.site == seen and word is not None:
+                yield Store(site, word, result[1][0])
 
     return rewrite
 
