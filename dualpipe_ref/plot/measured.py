@@ -76,7 +76,7 @@ def measured(
     first = f"{caption} ({found.source})".strip()
     body = "".join(_row("td", line) for line in lines(found))
     return HTML(
-        f'<p>{html.escape(first)}</p><table class="table"><thead>{_row("th", head)}</thead>'
+        f'<p>{html.escape(first)}</p><table class="table dualpipe-measured"><thead>{_row("th", head)}</thead>'
         f"<tbody>{body}</tbody></table>"
     )
 
