@@ -11,7 +11,7 @@ def shape_of(config: ModelConfig) -> ModelShape:
     """What `simulate.shapes` and `simulate.chunk_bytes` reckon with. Raises `InputError` for plain attention.
 
     >>> shape_of(ModelConfig()).parameters.total
-    2051072
+    2110848
     """
     if config.attention != "latent":
         raise InputError(

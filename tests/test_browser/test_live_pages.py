@@ -35,7 +35,7 @@ FIGURES = pages_with(
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
 CHANGES = {
-    "timeline": {"microbatches": "16"},
+    "timeline": {"microbatches": "24"},
     "waiting": {"gpus": "1000"},
     "lanes": {"dispatch": "7/3"},
     "footprint": {"device": "60"},

@@ -26,7 +26,18 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> str:
     )
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def starts_processes(path: Path) -> bool:
+    """Such pages take half a minute each, and `make book` has just run them."""
+    return "subprocess" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * starts_processes(path))
+        for path in CHAPTERS
+    ],
+)
 def test_a_chapter_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     run(nbformat.read(path, as_version=4), tmp_path)
 

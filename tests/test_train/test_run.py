@@ -79,6 +79,7 @@ def test_another_schedule_sees_the_same_steps(straight: Path, tmp_path: Path) ->
     assert got == pytest.approx(wanted[:2], rel=1e-5)
 
 
+@pytest.mark.slow  # tests/test_model/test_recompute.py compares the bits of every policy
 @pytest.mark.parametrize("policy", ["norms", "full"])
 def test_making_again_changes_no_bit(straight: Path, tmp_path: Path, policy: str) -> None:
     wanted = [loss for _, loss, _ in losses(straight / "metrics.jsonl")]
