@@ -42,7 +42,7 @@ serve: $(SITE)/.built  ## read the book on this machine
 pdf: $(SITE)/.built $(VENV)/.browser  ## print the text as one PDF
 	$(BIN)/python book/_tools/pdf.py
 
-test: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests (under 15 minutes on 2 cores)
+test: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests (about 20 minutes on 2 cores)
 	$(PYTEST) -m "not slow and not alone" $(SIDE_BY_SIDE)
 	$(PYTEST) -m "alone and not slow"
 
