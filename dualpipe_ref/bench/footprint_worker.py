@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
 
+from dualpipe_ref.bench.group import process_group
 from dualpipe_ref.bench.peers import Case
 from dualpipe_ref.runtime.grid import make_grid
 from dualpipe_ref.runtime.live_bytes import STATES, LiveBytes
 from dualpipe_ref.runtime.optimizer import ShardedAdamW
 from dualpipe_ref.runtime.pipeline import Pipeline
-
-TIMEOUT = timedelta(seconds=120)
 
 
 def measure(case: Case) -> dict[str, Any]:
@@ -82,19 +79,11 @@ def main() -> None:
     cases_path, out = sys.argv[1:]
     torch.set_num_threads(1)
     cases = [Case(**one) for one in json.loads(Path(cases_path).read_text())]
-    torch.distributed.init_process_group(
-        "gloo",
-        init_method=Path(out).with_suffix(".store").absolute().as_uri(),
-        timeout=TIMEOUT,
-        rank=int(os.environ["RANK"]),
-        world_size=cases[0].ranks,
-    )
-    found: list[list[dict[str, Any]]] = [[]] * cases[0].ranks
-    torch.distributed.all_gather_object(found, [measure(case) for case in cases])
-    if torch.distributed.get_rank() == 0:
-        Path(out).write_text(json.dumps(list(zip(*found, strict=True))))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    with process_group(out, cases[0].ranks):
+        found: list[list[dict[str, Any]]] = [[]] * cases[0].ranks
+        torch.distributed.all_gather_object(found, [measure(case) for case in cases])
+        if torch.distributed.get_rank() == 0:
+            Path(out).write_text(json.dumps(list(zip(*found, strict=True))))
 
 
 if __name__ == "__main__":

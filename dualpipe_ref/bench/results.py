@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dualpipe_ref import __version__
+from dualpipe_ref.plot.measured import RESULTS
 from dualpipe_ref.schedule.files import write_text
 from dualpipe_ref.simulate.table import table
 
@@ -63,8 +64,7 @@ def record(
 
 def results_folder() -> Path:
     """book/results of the checkout that the package runs from, else the current folder."""
-    folder = ROOT / "book" / "results"
-    return folder if folder.is_dir() else Path.cwd()
+    return RESULTS if RESULTS.is_dir() else Path.cwd()
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -5,13 +5,14 @@ Both sides run in this process, one thread, in turn; what counts is the ratio of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import median
 from typing import TYPE_CHECKING
 
 from dualpipe_ref.bench.processes import run_bench, say
+from dualpipe_ref.bench.ratios import ratio_rows
 from dualpipe_ref.bench.results import Row
-from dualpipe_ref.bench.step import MODEL, TOKENS, median_interval
+from dualpipe_ref.bench.step import MODEL, TOKENS
 
 if TYPE_CHECKING:
     from dualpipe_ref.bench.split_sides import Case
@@ -75,25 +76,10 @@ def rows(case: Case, runs: int) -> Iterator[Row]:
         yield Row(f"{prefix}_input_{name}", 1e3 * median(i for i, _ in times[name]), "ms")
         yield Row(f"{prefix}_weight_{name}", 1e3 * median(w for _, w in times[name]), "ms")
     whole = {name: [i + w for i, w in some] for name, some in times.items()}
-    yield from _ratio(prefix, whole["ours"], whole["torch"], "ours / torch", "<= 1.0")
-    yield from _ratio(f"{prefix}_whole", whole["ours"], whole["whole"], "split / one backward")
+    yield from ratio_rows(prefix, whole["ours"], whole["torch"], "ours / torch", "<= 1.0")
+    yield from ratio_rows(f"{prefix}_whole", whole["ours"], whole["whole"], "split / one backward")
     for name in sides:
         memory = held(sides[name])
         yield Row(f"{prefix}_peak_{name}", memory.peak / 1e6, "MB")
         if name != "whole":
             yield Row(f"{prefix}_held_{name}", memory.waiting / 1e6, "MB")
-
-
-def _ratio(
-    prefix: str,
-    ours: Sequence[float],
-    others: Sequence[float],
-    unit: str,
-    target: str | None = None,
-) -> Iterator[Row]:
-    ratios = [one / other for one, other in zip(ours, others, strict=True)]
-    low, high = median_interval(ratios)
-    why = f"the interval of 95 % is [{low:.3f}, {high:.3f}]"
-    yield Row(f"{prefix}_ratio", median(ratios), unit, target, why)
-    yield Row(f"{prefix}_ratio_low", low, unit)
-    yield Row(f"{prefix}_ratio_high", high, unit)

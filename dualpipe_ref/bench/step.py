@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from dualpipe_ref.bench.processes import run_bench, run_processes, say
+from dualpipe_ref.bench.ratios import ratio_rows
 from dualpipe_ref.bench.results import Row
 
 if TYPE_CHECKING:
@@ -72,15 +72,10 @@ def _time_rows(case: Case) -> Iterator[Row]:
     name = f"step.{case.kind}_p{case.ranks}"
     for what, unit in (("seconds", "s"), ("processor", "s")):
         ours, theirs = found[what]["ours"], found[what]["theirs"]
-        ratios = [here / there for here, there in zip(ours, theirs, strict=True)]
-        low, high = median_interval(ratios)
-        why = f"the interval of 95 % is [{low:.3f}, {high:.3f}]"
         target = "<= 1.0" if what == "seconds" and case.ranks == RANKS[0] else None
         yield Row(f"{name}_{what}_ours", median(ours), unit)
         yield Row(f"{name}_{what}_torch", median(theirs), unit)
-        yield Row(f"{name}_{what}_ratio", median(ratios), "ours / torch", target, why)
-        yield Row(f"{name}_{what}_ratio_low", low, "ours / torch")
-        yield Row(f"{name}_{what}_ratio_high", high, "ours / torch")
+        yield from ratio_rows(f"{name}_{what}", ours, theirs, "ours / torch", target)
     say("losses and gradients of both sides are equal bit for bit")
 
 
@@ -91,22 +86,3 @@ def _memory_rows(case: Case) -> Iterator[Row]:
         prefix = f"step.{case.kind}_p{case.ranks}_memory_{name}"
         yield Row(prefix, max(found["peak"]), "GB")
         yield Row(f"{prefix}_of_steps", max(found["steps"]), "GB")
-
-
-def median_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
-    """The narrowest pair of order statistics, as far from either end, that holds the median with this probability at least.
-
-    Nothing is assumed of the distribution: the number of values below the median is binomial (David and Nagaraja,
-    Order Statistics, section 7.1). With fewer than 6 values no pair reaches 95 %; the extremes are returned.
-
-    >>> median_interval(list(range(1, 22)))
-    (6, 16)
-    """
-    ordered, count = sorted(values), len(values)
-    outside, place = 0.0, 0
-    for below in range(count // 2):
-        outside += 2 * math.comb(count, below) / 2**count
-        if outside > 1 - confidence:
-            break
-        place = below
-    return ordered[place], ordered[count - 1 - place]

@@ -14,18 +14,17 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import torch
 import torch.distributed
 from torch import Tensor
 
+from dualpipe_ref.bench.group import process_group
 from dualpipe_ref.bench.memory import peak_gigabytes
 from dualpipe_ref.bench.peers import SIDES, Case, Side
 
 LIMIT = 900  # seconds after which a process gives up, with a traceback of where it stands
-TIMEOUT = timedelta(seconds=120)
 WARM_UP = 2
 
 
@@ -130,18 +129,10 @@ def main() -> None:
     _pin()
     torch.set_num_threads(1)
     case = Case(**json.loads(Path(case_path).read_text()))
-    torch.distributed.init_process_group(
-        "gloo",
-        init_method=Path(out).with_suffix(".store").absolute().as_uri(),
-        timeout=TIMEOUT,
-        rank=int(os.environ["RANK"]),
-        world_size=case.ranks,
-    )
-    result = compare(case, int(runs)) if what == "compare" else memory(case, int(runs), *side)
-    if torch.distributed.get_rank() == 0:
-        Path(out).write_text(json.dumps(result))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    with process_group(out, case.ranks):
+        result = compare(case, int(runs)) if what == "compare" else memory(case, int(runs), *side)
+        if torch.distributed.get_rank() == 0:
+            Path(out).write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

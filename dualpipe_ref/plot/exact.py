@@ -39,15 +39,20 @@ def exact_number(name: str, value: object) -> Number:
     return exact.numerator if exact.denominator == 1 else exact
 
 
-def whole_number(name: str, value: object, minimum: int) -> int:
-    """An int from a form, at least `minimum`; its text will do.
+def whole_number(name: str, value: object, minimum: int, most: int | None = None) -> int:
+    """An int from a form, at least `minimum` and at most `most`; its text will do.
 
     >>> whole_number("P", "8", 1)
     8
     """
     if isinstance(value, str) and value.strip().isdecimal() and len(value) <= LONGEST_NUMBER:
         value = int(value)
-    return require_int(name, value, minimum)
+    found = require_int(name, value, minimum)
+    if most is not None and found > most:
+        raise InputError(
+            f"a live view has {name} of at most {most}", f"{name} = {found}", f"{name} = {most}"
+        )
+    return found
 
 
 def time_text(time: Number) -> str:

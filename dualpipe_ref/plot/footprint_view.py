@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from dualpipe_ref.plot.bars import bar_colours
 from dualpipe_ref.plot.controls import Control, completed, number, select, slider
 from dualpipe_ref.plot.exact import exact_number, whole_number
 from dualpipe_ref.plot.footprint_data import GB, GROUPS, fills, groups_of
@@ -52,8 +53,8 @@ def answer(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _found(given: Mapping[str, Any]) -> tuple[Deployment, Footprint, int]:
     kind = check_kind(given["kind"])
-    ranks = _at_most("P", whole_number("P", given["ranks"], 2), MOST_RANKS)
-    microbatches = _at_most("m", whole_number("m", given["microbatches"], 1), MOST_MICROBATCHES)
+    ranks = whole_number("P", given["ranks"], 2, MOST_RANKS)
+    microbatches = whole_number("m", given["microbatches"], 1, MOST_MICROBATCHES)
     schedule = build(kind, ranks, microbatches)
     shared = whole_number("expert_ranks", given["expert_ranks"], 1)
     plain = Deployment(
@@ -63,14 +64,6 @@ def _found(given: Mapping[str, Any]) -> tuple[Deployment, Footprint, int]:
     deployment = replace(plain, precision=replace(plain.precision, moments=moments))
     found = footprint(simulate(schedule), deployment.stages(schedule.placement))
     return deployment, found, deployment.average(schedule.placement, found.worst)
-
-
-def _at_most(name: str, value: int, most: int) -> int:
-    if value > most:
-        raise InputError(
-            f"this view has {name} of at most {most}", f"{name} = {value}", f"{name} = {most}"
-        )
-    return value
 
 
 def _shown(found: Footprint) -> list[int]:
@@ -126,15 +119,7 @@ def _gb(size: float) -> str:
 def _colours(name: str) -> dict[str, Any]:
     colours = palette(name)  # type: ignore[arg-type]
     chosen = {GROUPS[group]: fill for group, fill in fills(colours).items()}
-    chosen["device"] = colours.idle
-    plain = ("ink", "muted", "paper", "idle", "border", "highlight")
-    return {
-        **{one: getattr(colours, one) for one in plain},
-        "parts": {
-            kind: {"fill": fill, "on": colours.ink_on(fill), "line": colours.ink_on(fill)}
-            for kind, fill in chosen.items()
-        },
-    }
+    return bar_colours(colours, chosen | {"device": colours.idle})
 
 
 def controls(state: Mapping[str, Any]) -> list[Control]:
@@ -157,10 +142,3 @@ def controls(state: Mapping[str, Any]) -> list[Control]:
         ),
         number("device", "GB of a device", given["device"], 1, 1),
     ]
-
-
-def as_html(data: Mapping[str, Any]) -> str:
-    """The same as text and a table, for a page that runs no script."""
-    from dualpipe_ref.plot.waiting_view import as_html as bars_as_html
-
-    return bars_as_html(data)

@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.plot import footprint_view, lanes_view, timeline_view, volume_view, waiting_view
+from dualpipe_ref.plot import lanes_view, timeline_view
+from dualpipe_ref.plot.bars import as_html as bars_as_html
 from dualpipe_ref.plot.live import State, answer, controls
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def calculator(**state: Any) -> Any:
     """
     if not os.environ.get(PAGE):
         return _widgets("waiting", state)
-    return _page_element("waiting", state, waiting_view.as_html(answer("waiting", state)))
+    return _page_element("waiting", state, bars_as_html(answer("waiting", state)))
 
 
 def fits(**state: Any) -> Any:
@@ -76,7 +77,7 @@ def fits(**state: Any) -> Any:
     """
     if not os.environ.get(PAGE):
         return _widgets("footprint", state)
-    words = footprint_view.as_html(answer("footprint", state))
+    words = bars_as_html(answer("footprint", state))
     return _page_element("footprint", state, words)
 
 
@@ -88,7 +89,7 @@ def volumes(**state: Any) -> Any:
     """
     if not os.environ.get(PAGE):
         return _widgets("volume", state)
-    return _page_element("volume", state, volume_view.as_html(answer("volume", state)))
+    return _page_element("volume", state, bars_as_html(answer("volume", state)))
 
 
 def drag_lanes(*, alt: str = "", **state: Any) -> Any:

@@ -9,7 +9,6 @@ from dualpipe_ref.plot.controls import Control, completed, number, select, slide
 from dualpipe_ref.plot.exact import exact_number, whole_number
 from dualpipe_ref.plot.viewer_data import viewer_data
 from dualpipe_ref.schedule import KINDS, Schedule, build
-from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.kinds import DEFAULT_CHUNKS, check_kind
 from dualpipe_ref.simulate import Costs, Network, Timeline, simulate
 
@@ -69,22 +68,14 @@ def _left_out(given: Mapping[str, Any], name: str) -> bool:
 
 def _schedule(given: Mapping[str, Any]) -> Schedule:
     kind = check_kind(given["kind"])
-    ranks = _at_most("P", whole_number("P", given["ranks"], 1), MOST_RANKS)
-    microbatches = _at_most("m", whole_number("m", given["microbatches"], 1), MOST_MICROBATCHES)
+    ranks = whole_number("P", given["ranks"], 1, MOST_RANKS)
+    microbatches = whole_number("m", given["microbatches"], 1, MOST_MICROBATCHES)
     return build(kind, ranks, microbatches, _chunks(given) if kind == "interleaved" else None)
 
 
 def _chunks(given: Mapping[str, Any]) -> int:
     chunks = DEFAULT_CHUNKS if given["chunks"] is None else given["chunks"]
-    return _at_most("chunks", whole_number("chunks", chunks, 2), MOST_CHUNKS)
-
-
-def _at_most(name: str, value: int, most: int) -> int:
-    if value > most:
-        raise InputError(
-            f"a live view has {name} of at most {most}", f"{name} = {value}", f"{name} = {most}"
-        )
-    return value
+    return whole_number("chunks", chunks, 2, MOST_CHUNKS)
 
 
 def title_of(state: Mapping[str, Any]) -> str:

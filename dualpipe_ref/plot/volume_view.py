@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from dualpipe_ref.plot.bars import bar_colours
 from dualpipe_ref.plot.controls import Control, completed, number, select, slider
 from dualpipe_ref.plot.exact import exact_number, whole_number
 from dualpipe_ref.plot.palette import Palette, palette
-from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.ir import OpKind
 from dualpipe_ref.simulate.costs import Number
 from dualpipe_ref.simulate.volumes import (
@@ -76,7 +76,7 @@ def answer(state: Mapping[str, Any]) -> dict[str, Any]:
 def case_of(state: Mapping[str, Any]) -> Case:
     """This state in exact numbers."""
     given = completed(state, DEFAULTS)
-    sizes = {name: _at_most(name, given[name], most) for name, most in MOST.items()}
+    sizes = {name: whole_number(name, given[name], 1, most) for name, most in MOST.items()}
     grid = ExpertGrid(**sizes, node_limit=whole_number("node_limit", given["node_limit"], 1))
     links = Links(*(exact_number(name, given[name]) for name in ("rdma", "nvlink")))
     hidden, tokens = (whole_number(name, given[name], 1) for name in ("hidden", "tokens"))
@@ -93,15 +93,6 @@ def case_of(state: Mapping[str, Any]) -> Case:
     crossing = copies(grid, spread)
     direct = copies(grid, spread, aggregated=False)
     return Case(grid, links, spread, crossing, messages, sent(crossing), sent(direct))
-
-
-def _at_most(name: str, value: object, most: int) -> int:
-    found = whole_number(name, value, 1)
-    if found > most:
-        raise InputError(
-            f"this view has {name} of at most {most}", f"{name} = {found}", f"{name} = {most}"
-        )
-    return found
 
 
 def _sentence(case: Case) -> str:
@@ -182,14 +173,7 @@ def _colours(colours: Palette) -> dict[str, Any]:
         "waiting": colours.idle,
         "other": colours.fill(OpKind.W),
     }
-    plain = ("ink", "muted", "paper", "idle", "border", "highlight")
-    return {
-        **{name: getattr(colours, name) for name in plain},
-        "parts": {
-            kind: {"fill": fill, "on": colours.ink_on(fill), "line": colours.ink_on(fill)}
-            for kind, fill in fills.items()
-        },
-    }
+    return bar_colours(colours, fills)
 
 
 def controls(state: Mapping[str, Any]) -> list[Control]:
@@ -212,10 +196,3 @@ def controls(state: Mapping[str, Any]) -> list[Control]:
         number("rdma", "RDMA, GB/s", given["rdma"], 0.1, 0.1),
         number("nvlink", "NVLink, GB/s", given["nvlink"], 0.1, 0.1),
     ]
-
-
-def as_html(data: Mapping[str, Any]) -> str:
-    """The same as text and a table, for a page that runs no script."""
-    from dualpipe_ref.plot.waiting_view import as_html as bars_as_html
-
-    return bars_as_html(data)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from dualpipe_ref.plot.bars import bar_colours
 from dualpipe_ref.plot.controls import Control, completed, number, slider
 from dualpipe_ref.plot.exact import exact_number, whole_number
 from dualpipe_ref.plot.palette import Palette, palette
@@ -132,18 +132,7 @@ def _colours(colours: Palette) -> dict[str, Any]:
         "hidden": colours.fill(OpKind.I),
         "other": colours.fill(OpKind.F),
     }
-    plain = ("ink", "muted", "paper", "idle", "border", "highlight")
-    return {
-        **{name: getattr(colours, name) for name in plain},
-        "parts": {
-            kind: {
-                "fill": fill,
-                "on": colours.ink_on(fill),
-                "line": colours.muted if kind == "waiting" else colours.ink_on(fill),
-            }
-            for kind, fill in fills.items()
-        },
-    }
+    return bar_colours(colours, fills, {"waiting": colours.muted})
 
 
 def controls(state: Mapping[str, Any]) -> list[Control]:
@@ -166,21 +155,3 @@ def controls(state: Mapping[str, Any]) -> list[Control]:
             f"of {sms} on each GPU",
         ),
     ]
-
-
-def as_html(data: Mapping[str, Any]) -> str:
-    """The same as text and a table, for a page that runs no script."""
-    bars = "".join(
-        f"<li>{html.escape(bar['label'])}: "
-        + ", ".join(html.escape(f"{part['label']} {part['text']}") for part in bar["parts"])
-        + "</li>"
-        for bar in data["bars"]
-    )
-    rows = "".join(
-        "<tr>"
-        + f'<th scope="row">{html.escape(fact["label"])}</th>'
-        + "".join(f"<td>{html.escape(fact[name])}</td>" for name in ("value", "note"))
-        + "</tr>"
-        for fact in data["facts"]
-    )
-    return f"<p>{html.escape(data['sentence'])}</p><ul>{bars}</ul><table>{rows}</table>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dualpipe_ref.schedule.errors import InputError, require_int
-from dualpipe_ref.schedule.ir import Op, Schedule
+from dualpipe_ref.schedule.ir import Op, OpKind, Schedule
 from dualpipe_ref.schedule.messages import assemble
 from dualpipe_ref.schedule.rank_order import RankOrder
 
@@ -104,3 +104,22 @@ def steps_of(h: int, half: int, n: int) -> tuple[int, ...]:
     (2, 2, 2, 2, 4, 4, 4, 4, 4, 6, 6, 6, 6, 8, 8)
     """
     return eight_steps(h, half, n, near=0, far=1).steps
+
+
+def overlap_first_pair(schedule: Schedule) -> Schedule:
+    """The same order, but the middle ranks of a DualPipe run their first F and B as one FB.
+
+    >>> print(*overlap_first_pair(dualpipe(2, 4)).ops[0])
+    F0.0 F1.0 FB(F0.1, B1.0) FB(F1.1, B0.0) B1.1 I0.1 W0.1
+    """
+    middle = schedule.ranks // 2 - 1, schedule.ranks // 2
+
+    def rank_ops(rank: int) -> list[Op]:
+        ops = list(schedule.ops[rank])
+        if rank in middle:
+            first = next(place for place, op in enumerate(ops) if op.kind is OpKind.B)
+            pair = Op(OpKind.FB, ops[first - 1].forward, ops[first].backward)
+            ops[first - 1 : first + 1] = [pair]
+        return ops
+
+    return assemble("dualpipe", schedule.ranks, schedule.microbatches, rank_ops)

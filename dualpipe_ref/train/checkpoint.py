@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed
@@ -31,8 +31,14 @@ from dualpipe_ref.train.text import Text
 KEPT = 2  # the last ones; older ones are removed
 _FOLDER = re.compile(r"step-(\d{8})")
 State = dict[str, Tensor]
-# What a checkpoint is made of; there may be no average.
-Parts = tuple[Pipeline, ShardedAdamW, HostAverage | None]
+
+
+class Parts(NamedTuple):
+    """What a checkpoint is made of; there may be no average."""
+
+    pipeline: Pipeline
+    optimizer: ShardedAdamW
+    average: HostAverage | None
 
 
 def save(folder: Path, step: int, parts: Parts, about: dict[str, Any]) -> Path:
@@ -48,7 +54,7 @@ def save(folder: Path, step: int, parts: Parts, about: dict[str, Any]) -> Path:
         torch.distributed.barrier()
     try:
         with _quiet():
-            checkpoint.save(_state(*parts), checkpoint_id=partial)
+            checkpoint.save(_state(parts), checkpoint_id=partial)
         failed = _write_about(partial, about | {"step": step}) if is_first else ""
     except checkpoint.api.CheckpointException as error:
         failed = "; ".join(sorted({str(one) for one, _ in error.failures.values()}))
@@ -123,8 +129,8 @@ def load(path: Path, parts: Parts) -> None:
 
     Raises `InputError` where the checkpoint lacks something or has another shape.
     """
-    parts[1].prepare()
-    state = _state(*parts)
+    parts.optimizer.prepare()
+    state = _state(parts)
     kept = checkpoint.FileSystemReader(path).read_metadata().state_dict_metadata
     mine = _random_name()
     if mine not in kept:  # another number of processes
@@ -143,18 +149,18 @@ def load(path: Path, parts: Parts) -> None:
         torch.set_rng_state(state[mine])
 
 
-def _state(pipeline: Pipeline, optimizer: ShardedAdamW, average: HostAverage | None) -> State:
+def _state(parts: Parts) -> State:
     """The tensors themselves, by name: filling them fills the model."""
     state: State = {_random_name(): torch.get_rng_state()}
     name_of: dict[int, str] = {}
-    for stage in pipeline.stages:
+    for stage in parts.pipeline.stages:
         names = stage.names()
         state |= {f"model.{names[name]}": one for name, one in stage.state_dict().items()}
         name_of |= {id(one): names[name] for name, one in stage.named_parameters()}
-    for parameter, kept in optimizer.states():
+    for parameter, kept in parts.optimizer.states():
         for what, value in kept.items():
             state[f"optimizer.{what}.{name_of[id(parameter)]}"] = value
-    for stage, name, value in average.named() if average else ():
+    for stage, name, value in parts.average.named() if parts.average else ():
         state[f"average.{stage.names()[name]}"] = value
     return state
 

@@ -174,16 +174,18 @@ class Trainer:
     def save(self) -> Path:
         """Write a checkpoint; see `checkpoint.save`."""
         folder = Path(self.settings.checkpoint or ".")
-        parts = self.pipeline, self.optimizer, self.average
-        return checkpoint.save(folder, self.done, parts, self.about())
+        return checkpoint.save(folder, self.done, self._parts(), self.about())
 
     def resume(self) -> None:
         """Go on from the last whole checkpoint. Raises `InputError` where the text is another."""
         path = checkpoint.latest(Path(self.settings.checkpoint or "."))
         kept = checkpoint.about(path)
         checkpoint.check_text(kept, self.text)
-        checkpoint.load(path, (self.pipeline, self.optimizer, self.average))
+        checkpoint.load(path, self._parts())
         self.done = int(kept["step"])
+
+    def _parts(self) -> checkpoint.Parts:
+        return checkpoint.Parts(self.pipeline, self.optimizer, self.average)
 
     def about(self) -> dict[str, Any]:
         """What decides the run, for the record."""

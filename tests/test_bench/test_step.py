@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dualpipe_ref.bench.peers import CLASSES, Case
 from dualpipe_ref.bench.processes import BenchError
-from dualpipe_ref.bench.step import median_interval, run
+from dualpipe_ref.bench.ratios import median_interval
+from dualpipe_ref.bench.step import run
 
 SMALL = {
     "vocabulary": 11,

@@ -25,18 +25,7 @@ ONE_WARP = Sizes(
     receivers=1,
     parts=1,
 )
-TWO_WARPS = Sizes(
-    senders=2,
-    window=2,
-    rdma_ring=2,
-    rdma_chunk=1,
-    nvl_ring=2,
-    nvl_chunk=1,
-    sub_ring=2,
-    large_warp=1,
-    receivers=2,
-    parts=1,
-)
+TWO_WARPS = replace(ONE_WARP, senders=2, receivers=2)
 LARGE_WARP = Sizes(
     senders=2,
     window=2,

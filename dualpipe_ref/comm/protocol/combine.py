@@ -12,13 +12,14 @@ from dualpipe_ref.comm.protocol.heads import Handle, encoded_lanes
 from dualpipe_ref.comm.protocol.links import NvlLane, RdmaLink, nvl_lane, rdma_link
 from dualpipe_ref.comm.protocol.operations import Location
 from dualpipe_ref.comm.protocol.oracle import combine_fault, rows_of
+from dualpipe_ref.comm.protocol.phase import Phase
 from dualpipe_ref.comm.protocol.routes import Routes
 from dualpipe_ref.comm.protocol.sizes import Sizes
 from dualpipe_ref.comm.protocol.world import Place, Records, World
 
 
 @dataclass
-class Combine:
+class Combine(Phase):
     """What combine of the rows consists of that a dispatch of `routes` left on each rank.
 
     >>> from dualpipe_ref.comm.protocol import Dispatch, Routes, Sizes, handle_of, run
@@ -39,9 +40,6 @@ class Combine:
     world: World = field(init=False, default_factory=World)
 
     def __post_init__(self) -> None:
-        topology = self.routes.topology
-        self.nodes, self.locals = range(topology.nodes), range(topology.gpus_per_node)
-        self.ranks, self.channels = range(topology.ranks), range(self.sizes.channels)
         # Keyed by (source rank, target rank, channel).
         self.links: dict[tuple[int, int, int], RdmaLink] = {}
         # The same, with the node for which the sub-ring is.
@@ -57,22 +55,6 @@ class Combine:
                 self._add_forwarders(rank, channel)
                 self._add_receivers(rank, channel)
         self.world.check = self.fault
-
-    def rank(self, node: int, local: int) -> int:
-        return node * len(self.locals) + local
-
-    def rail(self, rank: int) -> list[int]:
-        """The ranks of the same place in every node."""
-        return [self.rank(node, rank % len(self.locals)) for node in self.nodes]
-
-    def node_mates(self, rank: int) -> list[int]:
-        return [self.rank(rank // len(self.locals), local) for local in self.locals]
-
-    def _name(self, source: int, target: int, channel: int) -> str:
-        return f"rank {source} to {target}" + (f" channel {channel}" if channel else "")
-
-    def _role_name(self, role: str, rank: int, channel: int) -> str:
-        return f"{role}, rank {rank}" + (f", channel {channel}" if channel else "")
 
     def _lay_out(self, channel: int) -> None:
         world, sizes = self.world, self.sizes

@@ -10,6 +10,7 @@ from dualpipe_ref.comm.protocol.dispatch_roles import Incoming, Meta, Outgoing, 
 from dualpipe_ref.comm.protocol.links import NvlLane, RdmaLink, nvl_lane, rdma_link
 from dualpipe_ref.comm.protocol.operations import Location
 from dualpipe_ref.comm.protocol.oracle import dispatch_fault
+from dualpipe_ref.comm.protocol.phase import Phase
 from dualpipe_ref.comm.protocol.routes import Routes
 from dualpipe_ref.comm.protocol.sizes import Sizes
 from dualpipe_ref.comm.protocol.window import Completion, Finish, completion, finish_in_order
@@ -17,7 +18,7 @@ from dualpipe_ref.comm.protocol.world import Place, Records, World
 
 
 @dataclass
-class Dispatch:
+class Dispatch(Phase):
     """What dispatch of `routes` consists of. Give `world` to `run` or `explore`; `handle` then reads what combine needs.
 
     >>> from dualpipe_ref.comm.protocol import Routes, Sizes, run
@@ -37,9 +38,6 @@ class Dispatch:
     world: World = field(init=False, default_factory=World)
 
     def __post_init__(self) -> None:
-        topology = self.routes.topology
-        self.nodes, self.locals = range(topology.nodes), range(topology.gpus_per_node)
-        self.ranks, self.channels = range(topology.ranks), range(self.sizes.channels)
         # Keyed by (source rank, target rank, channel).
         self.links: dict[tuple[int, int, int], RdmaLink] = {}
         self.metas: dict[tuple[int, int, int], Meta] = {}
@@ -56,19 +54,6 @@ class Dispatch:
             for rank in self.ranks:
                 self._add_roles(rank, channel)
         self.world.check = self.fault
-
-    def rank(self, node: int, local: int) -> int:
-        return node * len(self.locals) + local
-
-    def rail(self, rank: int) -> list[int]:
-        """The ranks of the same place in every node."""
-        return [self.rank(node, rank % len(self.locals)) for node in self.nodes]
-
-    def node_mates(self, rank: int) -> list[int]:
-        return [self.rank(rank // len(self.locals), local) for local in self.locals]
-
-    def _name(self, source: int, target: int, channel: int) -> str:
-        return f"rank {source} to {target}" + (f" channel {channel}" if channel else "")
 
     def _lay_out(self, channel: int) -> None:
         world, sizes = self.world, self.sizes
@@ -115,9 +100,6 @@ class Dispatch:
         self._add_forwarders(rank, channel)
         for source in self.node_mates(rank):
             self._add_receiver(rank, source, channel)
-
-    def _role_name(self, role: str, rank: int, channel: int) -> str:
-        return f"{role}, rank {rank}" + (f", channel {channel}" if channel else "")
 
     def outgoing(self, rank: int, peer: int, channel: int, window: Completion) -> Outgoing:
         routes, channels, node = self.routes, len(self.channels), peer // len(self.locals)
