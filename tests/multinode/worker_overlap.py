@@ -159,6 +159,8 @@ class Bench:
         worker.run = counted  # type: ignore[method-assign]
 
     def _record(self, in_turns: bool) -> list[Group]:
+        # Before its first step a pipeline looks whether stages can be split, and exchanges tokens for that.
+        self._step(self.network, in_turns)
         recording = Recording(self.network, self.switched)
         self._step(recording, in_turns)
         return recording.groups
