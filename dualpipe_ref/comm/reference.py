@@ -25,7 +25,8 @@ class Received(NamedTuple):
     """What one rank gets: M tokens, ordered by their source's rank and then by their place there.
 
     `tokens` [M, H]; `source` [M, 2] int64, (rank, token); `experts` [M, K] int64, numbered from 0 on this rank, -1 for
-    experts elsewhere; `weights` [M, K], 0 where `experts` is -1; `tokens_per_expert` [E / R] int64.
+    experts elsewhere; `weights` [M, K], 0 where `experts` is -1; `tokens_per_expert` [E / R] int64; `scales` [M, S] float32
+    where the tokens travelled with scales.
     """
 
     tokens: Tensor
@@ -33,12 +34,17 @@ class Received(NamedTuple):
     experts: Tensor
     weights: Tensor
     tokens_per_expert: Tensor
+    scales: Tensor | None = None
 
 
 def dispatch(
-    inputs: Sequence[Tensor], routings: Sequence[Routing], topology: Topology, experts: int
+    inputs: Sequence[Tensor],
+    routings: Sequence[Routing],
+    topology: Topology,
+    experts: int,
+    scales: Sequence[Tensor] | None = None,
 ) -> list[Received]:
-    """Send each rank's tokens [T, H] to all ranks that hold one of their experts, each rank once.
+    """Send each rank's tokens [T, H], with their `scales` [T, S] if there are, to all ranks that hold one of their experts, each rank once.
 
     >>> routing = Routing(torch.tensor([[1, 3]]), torch.tensor([[0.75, 0.25]]))
     >>> nothing = Routing(routing.experts[:0], routing.weights[:0])
@@ -47,8 +53,10 @@ def dispatch(
     ([[-1, 1]], [[0.0, 0.25]], [[0, 0]])
     """
     layouts = _layouts(inputs, routings, topology, experts)
+    if scales is not None:
+        _check_scales(inputs, scales)
     return [
-        _received(rank, inputs, routings, layouts, topology.experts_per_rank(experts))
+        _received(rank, inputs, routings, scales, layouts, topology.experts_per_rank(experts))
         for rank in range(topology.ranks)
     ]
 
@@ -77,10 +85,18 @@ def _layouts(
     return [layout_of(routing.experts, topology, experts) for routing in routings]
 
 
+def _check_scales(inputs: Sequence[Tensor], scales: Sequence[Tensor]) -> None:
+    wanted = [(len(tokens), *scales[0].shape[1:]) for tokens in inputs]
+    got = [tuple(one.shape) for one in scales]
+    if got != wanted or scales[0].dim() != 2:
+        raise InputError("each rank's scales are [T, S], with one S on all", f"{got}", f"{wanted}")
+
+
 def _received(
     rank: int,
     inputs: Sequence[Tensor],
     routings: Sequence[Routing],
+    scales: Sequence[Tensor] | None,
     layouts: Sequence[Layout],
     held: int,
 ) -> Received:
@@ -91,21 +107,22 @@ def _received(
             for origin, one in enumerate(chosen)
         ]
     )
-    experts = torch.cat(
-        [routing.experts[one] for routing, one in zip(routings, chosen, strict=True)]
-    )
-    weights = torch.cat(
-        [routing.weights[one] for routing, one in zip(routings, chosen, strict=True)]
-    )
+    experts = _rows([routing.experts for routing in routings], chosen)
     here = (experts >= 0) & (experts // held == rank)
     local = torch.where(here, experts - rank * held, -1)
     return Received(
-        torch.cat([tokens[one] for tokens, one in zip(inputs, chosen, strict=True)]),
+        _rows(inputs, chosen),
         source,
         local,
-        weights * here,
+        _rows([routing.weights for routing in routings], chosen) * here,
         torch.bincount(local[here], minlength=held),
+        None if scales is None else _rows(scales, chosen),
     )
+
+
+def _rows(parts: Sequence[Tensor], chosen: Sequence[Tensor]) -> Tensor:
+    """The chosen rows of each rank's part, rank after rank."""
+    return torch.cat([part[rows] for part, rows in zip(parts, chosen, strict=True)])
 
 
 def combine(

@@ -58,6 +58,24 @@ def test_what_comes_back_is_the_weighted_sum_over_experts(case: Case) -> None:
             )
 
 
+@given(cases(torch.float32))
+def test_scales_travel_with_their_tokens(case: Case) -> None:
+    scales = [torch.arange(len(one) * 2.0).view(-1, 2) for one in case.inputs]
+    received = dispatch(case.inputs, case.routings, case.topology, case.experts, scales)
+    for got in received:
+        wanted = [scales[rank][token] for rank, token in got.source.tolist()]
+        assert got.scales is not None
+        assert torch.equal(got.scales, torch.stack(wanted) if wanted else torch.zeros(0, 2))
+    with pytest.raises(InputError, match=r"scales are \[T, S\]"):
+        dispatch(
+            case.inputs,
+            case.routings,
+            case.topology,
+            case.experts,
+            [torch.zeros(len(one) + 1, 1) for one in case.inputs],
+        )
+
+
 def test_a_sum_in_two_levels_rounds_where_the_forwarder_does() -> None:
     """256 + 0.75 + 0.75 in bfloat16: 258 if added at once, 257.5 is not a number of that type."""
     topology = Topology(2, 2)
