@@ -1,7 +1,7 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
-The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits`, `volumes`
-and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
+The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits`, `volumes`,
+`packets` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.curves import draw_curves
     from dualpipe_ref.plot.footprint import draw_footprint
     from dualpipe_ref.plot.lanes_figure import draw_lanes
-    from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, fits, volumes
+    from dualpipe_ref.plot.live_figure import (
+        calculator,
+        drag_lanes,
+        explore,
+        fits,
+        packets,
+        volumes,
+    )
     from dualpipe_ref.plot.memory import draw_memory
+    from dualpipe_ref.plot.packets_figure import draw_packets
     from dualpipe_ref.plot.placement import draw_placements
     from dualpipe_ref.plot.routes import draw_routes
     from dualpipe_ref.plot.timeline import draw_timeline
@@ -34,6 +42,7 @@ _LATE = {
     "drag_lanes": "dualpipe_ref.plot.live_figure",
     "explore": "dualpipe_ref.plot.live_figure",
     "fits": "dualpipe_ref.plot.live_figure",
+    "packets": "dualpipe_ref.plot.live_figure",
     "volumes": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
@@ -41,6 +50,7 @@ _LATE = {
     "draw_footprint": "dualpipe_ref.plot.footprint",
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
+    "draw_packets": "dualpipe_ref.plot.packets_figure",
     "draw_placements": "dualpipe_ref.plot.placement",
     "draw_routes": "dualpipe_ref.plot.routes",
     "draw_violation": "dualpipe_ref.plot.violation",
@@ -66,12 +76,14 @@ __all__ = [
     "draw_footprint",
     "draw_lanes",
     "draw_memory",
+    "draw_packets",
     "draw_placements",
     "draw_routes",
     "draw_timeline",
     "draw_violation",
     "explore",
     "fits",
+    "packets",
     "palette",
     "trace_events",
     "viewer_data",

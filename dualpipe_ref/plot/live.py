@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from dualpipe_ref.plot import footprint_view, lanes_view, timeline_view, volume_view, waiting_view
+from dualpipe_ref.plot import (
+    footprint_view,
+    lanes_view,
+    packets_view,
+    timeline_view,
+    volume_view,
+    waiting_view,
+)
 from dualpipe_ref.plot.controls import Control
 from dualpipe_ref.schedule.errors import InputError, shortened
 
@@ -33,6 +40,7 @@ VIEWS = {
     "lanes": View(lanes_view.answer, lanes_view.controls, lanes_view.NAMES),
     "footprint": View(footprint_view.answer, footprint_view.controls, footprint_view.NAMES),
     "volume": View(volume_view.answer, volume_view.controls, volume_view.NAMES),
+    "packets": View(packets_view.answer, packets_view.controls, packets_view.NAMES),
 }
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.plot import lanes_view, timeline_view
+from dualpipe_ref.plot import lanes_view, packets_view, timeline_view
 from dualpipe_ref.plot.bars import as_html as bars_as_html
 from dualpipe_ref.plot.live import State, answer, controls
 
@@ -90,6 +90,25 @@ def volumes(**state: Any) -> Any:
     if not os.environ.get(PAGE):
         return _widgets("volume", state)
     return _page_element("volume", state, bars_as_html(answer("volume", state)))
+
+
+def packets(*, alt: str = "", **state: Any) -> Any:
+    """A dispatch or a combine over two nodes of eight GPUs, message by message; see `comm.protocol.packets`.
+
+    `state` are the values to start with: way, tokens, experts_per_token, node_limit, ring, channels, seed; `alt` says
+    in words what a page that runs no Python shows instead.
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("packets", state)
+    from dualpipe_ref.plot.packets_figure import draw_packets
+    from dualpipe_ref.plot.page import show
+
+    ran = packets_view.run_case(packets_view.case_of(state))
+    picture = show(
+        lambda theme: draw_packets(ran.traffic, theme=theme),  # type: ignore[arg-type]
+        alt or f"Messages a tick over RDMA and NVLink. {answer('packets', state)['sentence']}",
+    )
+    return _page_element("packets", state, picture.data)
 
 
 def drag_lanes(*, alt: str = "", **state: Any) -> Any:

@@ -59,6 +59,13 @@ class LanesView(anywidget.AnyWidget):
     fixed = traitlets.Bool(False).tag(sync=True)
 
 
+class PacketsView(anywidget.AnyWidget):
+    """Packets on their way over two nodes: what `dualpipe_ref.plot.live.answer("packets", state)` returns."""
+
+    _esm = bundle("packets.js")
+    data = traitlets.Dict().tag(sync=True)
+
+
 def viewer_of(data: dict[str, Any]) -> anywidget.AnyWidget:
     """The widget that shows these data, of a timeline or of lanes, to look at.
 

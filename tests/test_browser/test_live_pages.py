@@ -30,7 +30,7 @@ def pages_with(words: str) -> list[str]:
 
 
 FIGURES = pages_with(
-    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\("
+    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\("
 )
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
@@ -40,6 +40,7 @@ CHANGES = {
     "lanes": {"dispatch": "7/3"},
     "footprint": {"device": "60"},
     "volume": {"tokens": "1000"},
+    "packets": {"tokens": "2"},
 }
 WORDS = {
     "timeline": ".summary",
@@ -47,6 +48,7 @@ WORDS = {
     "lanes": ".sentence",
     "footprint": ".sentence",
     "volume": ".sentence",
+    "packets": ".sentence",
 }
 
 
