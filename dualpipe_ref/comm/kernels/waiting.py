@@ -11,6 +11,7 @@ HEAD, TAIL, COUNT = 0, 1, 2
 # A record of int64 words: is it written, then `Who` and the four numbers. The first that gives up writes it.
 RECORD_WORDS = 16
 NAP_NS = 64
+GAVE_UP = -1
 
 
 class Who(NamedTuple):
@@ -81,4 +82,86 @@ def wait_in_block(plan, address, least, own, who):
 @device
 def all_lanes(went_well):
     """Whether every lane's wait went well. What one lane acquired, all lanes of the warp see from here on."""
+    cuda.syncwarp()  # a vote orders no memory
     return cuda.all_sync(FULL, went_well)
+
+
+@device
+def any_lane(plan, address, least, own, who):
+    """What each lane sees at its `address` as soon as one of them sees its `least` or more; GAVE_UP in all if none did. A warp.
+
+    A lane with address 0 waits for nothing and gets 0. All lanes of the warp see what any of them acquired.
+    """
+    began = ptx.globaltimer()
+    while True:
+        seen = 0
+        if address != 0:
+            seen = ptx.ld_acquire_sys(address)
+        if cuda.any_sync(FULL, address != 0 and seen >= least):
+            cuda.syncwarp()
+            return seen
+        if _is_over(plan, began, plan.timeout, address != 0, who, seen, own, least):
+            return GAVE_UP
+
+
+@device
+def any_lane_in_block(plan, address, least, own, who):
+    """The same for words that roles of one block share.
+
+    It lasts twice as long: what a role of the own block waits for is the cause, and says so first.
+    """
+    began = ptx.globaltimer()
+    while True:
+        seen = 0
+        if address != 0:
+            seen = ptx.ld_acquire_cta(address)
+        if cuda.any_sync(FULL, address != 0 and seen >= least):
+            cuda.syncwarp()
+            return seen
+        if _is_over(plan, began, 2 * plan.timeout, address != 0, who, seen, own, least):
+            return GAVE_UP
+
+
+@device
+def lowest_in_block(words, count):
+    """The lowest of `count` words in a row that roles of one block share. One lane."""
+    lowest = ptx.ld_acquire_cta(words)
+    for at in range(1, count):
+        lowest = min(lowest, ptx.ld_acquire_cta(words + 8 * at))
+    return lowest
+
+
+@device
+def any_grew(plan, words, count, told, items, least, who):
+    """Whether for one of the items the lowest of its words came to `least` or more above what was told of it. A warp.
+
+    Item i has `count` words in the block from `words` on, and one word `told`; lanes share the items. Like all waits
+    inside a block it lasts twice as long.
+    """
+    began = ptx.globaltimer()
+    while True:
+        grew, lowest, before = False, 0, 0
+        for item in range(cuda.threadIdx.x % cuda.warpsize, items, cuda.warpsize):
+            if not grew:
+                lowest = lowest_in_block(words + 8 * item * count, count)
+                before = ptx.ld_relaxed_cta(told + 8 * item)
+                grew = lowest >= before + least
+        if cuda.any_sync(FULL, grew):
+            cuda.syncwarp()
+            return True
+        is_first = cuda.threadIdx.x % cuda.warpsize == 0
+        if _is_over(plan, began, 2 * plan.timeout, is_first, who, lowest, before, before + least):
+            return False
+
+
+@device
+def _is_over(plan, began, limit, is_waiting, who, seen, own, least):
+    """Whether a warp's wait ends without what it waited for; else it naps. One of the waiting lanes writes the record."""
+    if cuda.any_sync(FULL, has_stopped(plan)):
+        return True
+    if cuda.any_sync(FULL, ptx.globaltimer() - began > limit):
+        if is_waiting:
+            give_up(plan, who, seen, own, least)
+        return True
+    cuda.nanosleep(NAP_NS)
+    return False
