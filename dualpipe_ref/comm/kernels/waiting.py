@@ -100,7 +100,7 @@ def any_lane(plan, address, least, own, who):
         if cuda.any_sync(FULL, address != 0 and seen >= least):
             cuda.syncwarp()
             return seen
-        if _is_over(plan, began, plan.timeout, address != 0, who, seen, own, least):
+        if is_over(plan, began, plan.timeout, address != 0, who, seen, own, least):
             return GAVE_UP
 
 
@@ -118,7 +118,7 @@ def any_lane_in_block(plan, address, least, own, who):
         if cuda.any_sync(FULL, address != 0 and seen >= least):
             cuda.syncwarp()
             return seen
-        if _is_over(plan, began, 2 * plan.timeout, address != 0, who, seen, own, least):
+        if is_over(plan, began, 2 * plan.timeout, address != 0, who, seen, own, least):
             return GAVE_UP
 
 
@@ -150,12 +150,12 @@ def any_grew(plan, words, count, told, items, least, who):
             cuda.syncwarp()
             return True
         is_first = cuda.threadIdx.x % cuda.warpsize == 0
-        if _is_over(plan, began, 2 * plan.timeout, is_first, who, lowest, before, before + least):
+        if is_over(plan, began, 2 * plan.timeout, is_first, who, lowest, before, before + least):
             return False
 
 
 @device
-def _is_over(plan, began, limit, is_waiting, who, seen, own, least):
+def is_over(plan, began, limit, is_waiting, who, seen, own, least):
     """Whether a warp's wait ends without what it waited for; else it naps. One of the waiting lanes writes the record."""
     if cuda.any_sync(FULL, has_stopped(plan)):
         return True
