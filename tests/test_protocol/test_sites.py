@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dualpipe_ref.comm.protocol import Combine, Dispatch, Sizes, handle_of, ring_world, run
+from dualpipe_ref.comm.protocol import (
+    Combine,
+    Dispatch,
+    Sizes,
+    handle_of,
+    rdma_ring_world,
+    ring_world,
+    run,
+)
 from dualpipe_ref.comm.protocol.mutations import some_routes
 from dualpipe_ref.comm.protocol.sites import SITES
 
@@ -15,6 +23,7 @@ def test_the_table_is_complete_and_has_nothing_else() -> None:
         passed.add(operation.site)
 
     run(ring_world(3, 2), 0, observe=observe)
+    run(rdma_ring_world(3, 2), 0, observe=observe)
     sizes = Sizes(senders=3, window=1)
     for seed in range(6):
         dispatch = Dispatch(some_routes(seed), sizes)

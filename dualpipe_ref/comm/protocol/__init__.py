@@ -12,6 +12,7 @@ from dualpipe_ref.comm.protocol.combine import Combine
 from dualpipe_ref.comm.protocol.dispatch import Dispatch
 from dualpipe_ref.comm.protocol.explorer import Explored, explore
 from dualpipe_ref.comm.protocol.heads import Handle, handle_of
+from dualpipe_ref.comm.protocol.rdma_ring import rdma_ring_world
 from dualpipe_ref.comm.protocol.ring import ring_world
 from dualpipe_ref.comm.protocol.routes import Routes
 from dualpipe_ref.comm.protocol.run import Outcome, run
@@ -27,6 +28,7 @@ __all__ = [
     "Sizes",
     "explore",
     "handle_of",
+    "rdma_ring_world",
     "ring_world",
     "run",
 ]

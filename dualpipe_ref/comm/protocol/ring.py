@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dualpipe_ref.comm.protocol.operations import (
     Location,
     Record,
@@ -60,11 +62,16 @@ def ring_world(messages: int, size: int, parts: int = 2) -> World:
         reads=[ring, tail],
         writes=[head, out],
     )
+    world.check = receives(messages, out)
+    return world
+
+
+def receives(messages: int, out: Location) -> Callable[[Records], str | None]:
+    """A world's check: each of the messages m0, m1, ... was recorded once, in order."""
     expected = tuple(f"m{counter}" for counter in range(messages))
 
     def check(records: Records) -> str | None:
         got = records[out]
         return None if got == expected else f"received {got}, not {expected}"
 
-    world.check = check
-    return world
+    return check

@@ -20,7 +20,7 @@ from dualpipe_ref.comm.protocol.operations import (
 from dualpipe_ref.comm.protocol.schedules import Crowd, picker
 from dualpipe_ref.comm.protocol.sequential import Sequential
 from dualpipe_ref.comm.protocol.sites import Weakened
-from dualpipe_ref.comm.protocol.trace import Event, told
+from dualpipe_ref.comm.protocol.trace import Event, event_of
 from dualpipe_ref.comm.protocol.weak import Weak
 from dualpipe_ref.comm.protocol.world import Records, World, footprint
 
@@ -123,7 +123,7 @@ class Run:
         self._advance(actor, result)
         if not self.is_told:
             return None
-        return Event(self.world.roles[actor].name, operation.site, told(operation, result))
+        return event_of(self.world.roles[actor].name, operation, result)
 
     def _choose(self, options: Any) -> Any:
         if len(options) == 1:

@@ -46,6 +46,16 @@ _RING = (
     _site("ring.receiver.credit", RELAXED),
     _site("ring.receiver.record", PLAIN),
 )
+_RDMA_RING = (
+    _site("rdma_ring.sender.credit", RELAXED),
+    _site("rdma_ring.sender.slot", PLAIN),
+    _site("rdma_ring.sender.put", RELEASE),
+    _site("rdma_ring.sender.tail", QUEUE),
+    _site("rdma_ring.receiver.tail", ACQUIRE),
+    _site("rdma_ring.receiver.slot", PLAIN),
+    _site("rdma_ring.receiver.credit", RELAXED),
+    _site("rdma_ring.receiver.record", PLAIN),
+)
 _DISPATCH = (
     _site("dispatch.sender.meta", RELAXED),
     _site("dispatch.sender.credit", RELAXED),
@@ -106,7 +116,7 @@ _COMBINE = (
     _site("combine.receiver_coordinator.credit", RELAXED),
 )
 
-SITES: dict[str, Site] = {site.name: site for site in (*_RING, *_DISPATCH, *_COMBINE)}
+SITES: dict[str, Site] = {site.name: site for site in (*_RING, *_RDMA_RING, *_DISPATCH, *_COMBINE)}
 
 
 class Weakened(NamedTuple):
@@ -117,7 +127,7 @@ class Weakened(NamedTuple):
 
 
 def weakenings(phase: str) -> tuple[Weakened, ...]:
-    """Every way to take away too much of one ordered operation of a phase: `ring`, `dispatch` or `combine`.
+    """Every way to take away too much of one ordered operation of a phase: `ring`, `rdma_ring`, `dispatch` or `combine`.
 
     >>> weakenings("ring")[:2]
     (Weakened(site='ring.sender.tail', scope=None), Weakened(site='ring.sender.tail', scope='gpu'))

@@ -17,7 +17,7 @@ from dualpipe_ref.comm.protocol.reduction import (
 from dualpipe_ref.comm.protocol.run import Rewrite, memory_of
 from dualpipe_ref.comm.protocol.sequential import reached
 from dualpipe_ref.comm.protocol.sites import Weakened
-from dualpipe_ref.comm.protocol.trace import Event, Logged, leading_to, told
+from dualpipe_ref.comm.protocol.trace import Event, Logged, event_of, leading_to, plain
 from dualpipe_ref.comm.protocol.world import World, footprint
 
 # The local states of all roles, and the memory.
@@ -87,7 +87,7 @@ class Explorer:
             operation = self.operation(state, actor)
             if operation is None:
                 continue
-            moves, what = self._step(state, actor)
+            moves, what = self.step(state, actor)
             if moves:
                 found[actor], touched[actor] = moves, what
             else:
@@ -118,7 +118,7 @@ class Explorer:
                 self.memory.deliver(queue, choice)
                 yield Move(len(self.locals) + queue, choice, (state[0], self.memory.state))
 
-    def _step(self, state: State, actor: int) -> tuple[list[Move], Touched]:
+    def step(self, state: State, actor: int) -> tuple[list[Move], Touched]:
         """The moves of one role, none where it waits, and what they touch."""
         self.memory.state = state[1]
         ride = self._ride(actor, state[0][actor])
@@ -162,7 +162,7 @@ class Explorer:
     def _perform(self, actor: int, local: int, operation: Operation, choice: Any) -> int:
         result = self.memory.perform(actor, operation, choice)
         if self.log is not None:
-            event = Event(self.world.roles[actor].name, operation.site, told(operation, result))
+            event = event_of(self.world.roles[actor].name, operation, result)
             reads, writes = footprint(operation)
             self.log.append(Logged(event, actor, frozenset(reads), frozenset(writes)))
         try:
@@ -206,7 +206,8 @@ class Explorer:
             self.memory.state = state[1]
             posted = self.memory.pending[queue][choice[0]]
             what = self.memory.deliver(queue, choice)
-            event = Event(self.world.queues[queue].name, "", what)
+            newest = plain(self.memory.newest(posted.target))
+            event = Event(self.world.queues[queue].name, "", what, posted.target.name, newest)
             reads = frozenset() if posted.source is None else frozenset([posted.source])
             self.log.append(Logged(event, actor, reads, frozenset([posted.target])))
             return state[0], self.memory.state

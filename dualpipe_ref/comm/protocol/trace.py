@@ -8,11 +8,14 @@ from dualpipe_ref.comm.protocol import operations as ops
 
 
 class Event(NamedTuple):
-    """One step of a schedule."""
+    """One step of a schedule: who, at which site, what in words; and for pictures the place that it is about and the
+    value there, of a message its counter (None where the slot is empty)."""
 
     role: str
     site: str
     what: str
+    place: str = ""
+    value: int | None = None
 
     def __str__(self) -> str:
         return f"{self.role}: {self.what}" + (f"  [{self.site}]" if self.site else "")
@@ -38,6 +41,40 @@ def leading_to(entries: list[Logged], actors: set[int]) -> tuple[Event, ...]:
             involved.add(entry.actor)
             seen |= entry.reads
     return tuple(reversed(kept))
+
+
+def event_of(role: str, operation: ops.Operation, result: Any) -> Event:
+    """What a role did, and what it was given.
+
+    >>> tail = ops.Location(0, "word", "tail", 0)
+    >>> event = event_of("sender", ops.Store("ring.sender.tail", tail, 3), None)
+    >>> str(event), event.place, event.value
+    ('sender: stores 3 in tail  [ring.sender.tail]', 'tail', 3)
+    """
+    place, value = _seen(operation, result)
+    return Event(role, operation.site, told(operation, result), place, value)
+
+
+def plain(value: Any) -> int | None:
+    """A message by its counter; a word as it is; None for an empty slot and for anything else."""
+    if isinstance(value, ops.Message):
+        return value.counter
+    return value if isinstance(value, int) else None
+
+
+def _seen(operation: ops.Operation, result: Any) -> tuple[str, int | None]:
+    """The place that an operation is about and its value; of a wait the first word, with its bound if nobody looks."""
+    if isinstance(operation, ops.Wait):
+        label, values = result if operation.values else (result, None)
+        ((word, bound), *_) = next(way for one, way in operation.alternatives if one == label)
+        return word.name, bound if values is None else values[0]
+    if isinstance(operation, ops.Read):
+        return operation.slot.name, plain(result)
+    if isinstance(operation, ops.Write):
+        return operation.slot.name, plain(operation.value)
+    if isinstance(operation, ops.Store):
+        return operation.word.name, operation.value
+    return "", None
 
 
 def told(operation: ops.Operation, result: Any) -> str:

@@ -61,7 +61,7 @@ class Weak:
     """The same interface as `Sequential`; a choice also says which message is seen."""
 
     def __init__(self, world: World, weakened: Weakened | None = None) -> None:
-        self.orders = orders(weakened)
+        self.orders = {**orders(weakened), **world.orders}
         self.places = [role.place for role in world.roles]
         # A word holds its last messages, plain data how often it was written and the last of what was.
         self.cells: list[Any] = [_first(one) for one in world.locations]
@@ -98,6 +98,11 @@ class Weak:
     def records(self) -> Records:
         cells = self.cells
         return Records(lambda location: cells[location.index])
+
+    def newest(self, location: Location) -> Any:
+        """What was last written to a word or a slot, whoever can see it."""
+        cell = self.cells[location.index]
+        return cell[-1].value if location.kind == "word" else cell[1][-1]
 
     # What can happen
 

@@ -60,13 +60,15 @@ def copies(
 class World:
     """A protocol with its sizes, before its first step. Build it, then give it to `run` or `explore`.
 
-    `check` says what is wrong with the records of a run in which every role came to its end, or None.
+    `check` says what is wrong with the records of a run in which every role came to its end, or None. `orders` has the
+    (order, scope) of sites that are not in the table of `sites`: those of a protocol that somebody else wrote.
     """
 
     locations: list[Location] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
     roles: list[Role] = field(default_factory=list)
     check: Callable[[Records], str | None] = lambda records: None
+    orders: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def word(
         self, name: str, initial: int = 0, bounds_only: bool = False, once: bool = False
