@@ -1,0 +1,46 @@
+"""What a launch raises whose waits did not end: who waited for whom, and what the counters were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dualpipe_ref.comm.kernels.waiting import COUNT, HEAD, TAIL
+
+_WORDS = {HEAD: "head", TAIL: "tail", COUNT: "count"}
+_OTHERS = {HEAD: "tail", TAIL: "head"}
+# Who waits for something that has no channel.
+NO_CHANNEL = -1
+
+
+class Role(NamedTuple):
+    """What a version's number of a role means: its `name`, and what it `awaits` of its peer."""
+
+    name: str
+    awaits: str
+
+
+class CommTimeout(RuntimeError):
+    """A role of an all-to-all waited longer than allowed, so all roles of the launch gave up.
+
+    The parts of the sentence are kept: `role` and `awaited` in words, `channel` (None where there is none), `rank` and
+    `peer`, `word` ("head", "tail" or "count"), `seen`, `own`, `expected` and `seconds`.
+
+    >>> roles = (Role("sender", "credit"), Role("forwarder", "messages"))
+    >>> raise CommTimeout([1, 1, 3, 5, 1, TAIL, 7, 6, 8], roles, seconds=10)
+    Traceback (most recent call last):
+    dualpipe_ref.comm.errors.CommTimeout: forwarder of channel 3 on rank 5 waited 10.0 s for messages of rank 1: tail was 7, at least 8 expected; head 6
+    """
+
+    def __init__(self, record: Sequence[int], roles: Sequence[Role], seconds: float) -> None:
+        _, role, channel, rank, peer, word, seen, own, expected = record[:9]
+        self.role, self.awaited = roles[role]
+        self.channel = None if channel == NO_CHANNEL else channel
+        self.rank, self.peer, self.word = rank, peer, _WORDS[word]
+        self.seen, self.own, self.expected, self.seconds = seen, own, expected, seconds
+        where = "" if self.channel is None else f" of channel {channel}"
+        other = f"; {_OTHERS[word]} {own}" if word in _OTHERS else ""
+        super().__init__(
+            f"{self.role}{where} on rank {rank} waited {seconds:.1f} s for {self.awaited} of rank {peer}: "
+            f"{self.word} was {seen}, at least {expected} expected{other}"
+        )
