@@ -5,9 +5,12 @@ from __future__ import annotations
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+from runpy import run_path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from .files import ROOT
 
 # The extras that each constraints file serves.
 SERVED = {
@@ -15,8 +18,8 @@ SERVED = {
     "gpu.txt": ("gpu", "train"),
     "nvshmem.txt": ("gpu",),
 }
-# What each environment brings itself, and the parts of torch that only one platform has.
-UNPINNED = ("pip", "setuptools", "wheel", "triton", "nvidia-", "cuda-")
+# Which packages get a pin is what the program says that writes the file.
+LOCK = run_path(str(ROOT / "constraints" / "lock.py"))
 
 
 def direct_dependencies(pyproject: Path, extra: str) -> list[Requirement]:
@@ -70,7 +73,7 @@ def missing_from_lock(pyproject: Path, constraints: Path, extras: tuple[str, ...
             seen.add(key)
             waiting += _requires(wanted)
     names = {key.partition("[")[0] for key in seen}
-    return sorted(name for name in names - set(pins) if not name.startswith(UNPINNED))
+    return sorted(name for name in names - set(pins) if LOCK["is_pinned"](name))
 
 
 def _requires(wanted: Requirement) -> list[Requirement]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .files import ROOT
-from .pins import SERVED, direct_dependencies, missing_from_lock, pin_faults, pinned
+from .pins import LOCK, SERVED, direct_dependencies, missing_from_lock, pin_faults, pinned
 
 PYPROJECT = ROOT / "pyproject.toml"
 CONSTRAINTS = ROOT / "constraints"
@@ -50,11 +50,28 @@ def test_the_gpu_pins_hold_numpy_below_what_numba_cuda_fails_with() -> None:
         assert str(pinned(CONSTRAINTS / name)["numpy"].specifier) < "==2.5"
 
 
+def test_what_compiles_kernels_is_the_same_with_and_without_a_gpu() -> None:
+    """Kernels are looked at with the one file and run with the other."""
+    book, gpu = (pinned(CONSTRAINTS / name) for name in ("book.txt", "gpu.txt"))
+    compiler = {"numba", "numba-cuda", "llvmlite", "numpy", *LOCK["COMPILER"]}
+    assert compiler <= set(book)
+    assert {name: str(gpu[name]) for name in compiler} == {
+        name: str(book[name]) for name in compiler
+    }
+
+
+def test_a_lost_pin_of_the_compiler_is_named(tmp_path: Path) -> None:
+    lines = (CONSTRAINTS / "book.txt").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("nvidia-nvvm")]
+    (tmp_path / "book.txt").write_text("\n".join(kept))
+    assert missing_from_lock(PYPROJECT, tmp_path / "book.txt", ("kernels",)) == ["nvidia-nvvm"]
+
+
 def test_only_what_builds_the_site_has_an_upper_bound() -> None:
     """A hosted notebook, which builds no site, keeps the versions that it came with."""
     bounded = {
         requirement.name
-        for extra in ("plot", "train", "gpu", "book", "dev")
+        for extra in ("plot", "train", "kernels", "gpu", "book", "dev")
         for requirement in direct_dependencies(PYPROJECT, extra)
         if any(part.operator in ("<", "<=", "==", "~=") for part in requirement.specifier)
     }
