@@ -13,6 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 
+# Wheels of the CUDA toolkit that turn a kernel into machine code; no GPU is needed for that.
+_COMPILER = ["nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-cuda-nvcc"]
+
+
 class Tier(NamedTuple):
     """One tier: what it lets you do, whether this machine has it, what was found, how to get it."""
 
@@ -27,11 +31,20 @@ def examine() -> list[Tier]:
     """Look at every tier without importing anything heavy.
 
     >>> [tier.name for tier in examine()]
-    ['browser', 'core', 'plot', 'book', 'CPU', 'one GPU', 'cluster']
+    ['browser', 'core', 'plot', 'book', 'CPU', 'kernels', 'one GPU', 'cluster']
     >>> examine()[1].ready
     True
     """
-    tiers: list[Callable[[], Tier]] = [_browser, _core, _plot, _book, _cpu, _one_gpu, _cluster]
+    tiers: list[Callable[[], Tier]] = [
+        _browser,
+        _core,
+        _plot,
+        _book,
+        _cpu,
+        _kernels,
+        _one_gpu,
+        _cluster,
+    ]
     return [examine_tier() for examine_tier in tiers]
 
 
@@ -84,24 +97,42 @@ def _cpu() -> Tier:
     )
 
 
+def _kernels() -> Tier:
+    """Packages that only compile are asked for as well: their wheels hold the compiler and the assembler."""
+    packages = ["torch", "numba", "numba-cuda", "greenlet", *_COMPILER]
+    return _packages(
+        "kernels",
+        "run the kernels of dispatch and combine in the emulator, compile and assemble them for Hopper",
+        packages,
+        "train,kernels",
+    )
+
+
 def _one_gpu() -> Tier:
     gpus = _gpus()
-    missing = _missing(["numba", "numba-cuda"])
+    missing = _missing(["numba", "numba-cuda", "torch"])
     hopper = any(capability.startswith("9.") for _, capability in gpus)
     found = [f"{name} (compute capability {capability})" for name, capability in gpus] or [
         "no NVIDIA GPU"
     ]
     found.append(f"missing {', '.join(missing)}" if missing else _versions(["numba", "numba-cuda"]))
+    found += _torch_without_cuda() if gpus else []
     if gpus and not hopper:
         found.append("not Hopper: reserving SMs will differ from the book's numbers")
     return Tier(
         "one GPU",
-        "what later chapters will measure: kernels, overlap",
-        bool(gpus) and not missing,
+        "run the kernels on a GPU, measure them and their overlap with computation",
+        bool(gpus) and not missing and not _torch_without_cuda(),
         "; ".join(found),
         "a machine with an NVIDIA GPU (Hopper for the book's numbers) and "
-        "pip install -e '.[gpu]' -c constraints/gpu.txt",
+        "pip install -e '.[gpu,train]' -c constraints/gpu.txt",
     )
+
+
+def _torch_without_cuda() -> list[str]:
+    """What to say of a torch that was built for CPUs only; its version tells, without importing it."""
+    built = _version("torch") or ""
+    return [f"torch {built} was built without CUDA"] if built.endswith("+cpu") else []
 
 
 def _cluster() -> Tier:
