@@ -12,7 +12,6 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-
 # Wheels of the CUDA toolkit that turn a kernel into machine code; no GPU is needed for that.
 _COMPILER = ["nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-cuda-nvcc"]
 
