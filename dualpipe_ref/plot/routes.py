@@ -33,11 +33,13 @@ def draw_routes(
     gpus_per_node: int,
     sender: int,
     wanted: Sequence[int],
+    sums: Mapping[str, Mapping[int, int]] | None = None,
     theme: Theme = "light",
 ) -> Figure:
     """Draw the ways of one token, named by their keys, one above the other, with a key below.
 
-    GPUs that want the token are filled, the sender has a thick edge. Raises `InputError` for no way at all.
+    GPUs that want the token are filled, the sender has a thick edge. `sums` are for a way, by its name, the GPUs that add rows
+    up, and how many. Raises `InputError` for no way at all.
 
     >>> from dualpipe_ref.simulate.volumes import hops
     >>> way = {"aggregated": hops(0, [2, 3], 2)}
@@ -58,13 +60,20 @@ def draw_routes(
             middle = _middle(rank, gpus_per_node, inches)
             _square(axes, middle, LOW, SIDE, rank in wanted, rank == sender, colours)
             ink = colours.ink_on(colours.fill(OpKind.F)) if rank in wanted else colours.ink
-            _words(axes, middle, LOW + SIDE / 2, str(rank), ink)
+            added = (sums or {}).get(name, {}).get(rank)
+            _words(axes, middle, LOW + SIDE * (0.5 if added is None else 0.7), str(rank), ink)
+            if added is not None:
+                _words(axes, middle, LOW + SIDE * 0.27, f"+{added}", ink, fontweight="bold")
         for node in range(nodes):
             ends = (node * gpus_per_node, (node + 1) * gpus_per_node - 1)
             _node(axes, node, [_middle(rank, gpus_per_node, inches) for rank in ends], colours)
         for hop in way:
             _arrow(axes, [_middle(rank, gpus_per_node, inches) for rank in hop[:2]], hop, colours)
-    _key(_axes(figure, len(routes) * (TITLE + ROW), KEY), colours)
+    key = _axes(figure, len(routes) * (TITLE + ROW), KEY)
+    _key(key, colours)
+    if sums:
+        _words(key, 6.95, 0.15, "+3", colours.ink, fontweight="bold")
+        _key_words(key, 7.15, "three rows added up", colours)
     return figure
 
 
@@ -105,8 +114,10 @@ def _node(axes: Axes, node: int, ends: Sequence[float], colours: Palette) -> Non
     _words(axes, (left + right) / 2, 0.09, f"node {node}", colours.muted)
 
 
-def _words(axes: Axes, x: float, y: float, words: str, ink: str) -> None:
-    axes.text(x, y, words, ha="center", va="center", color=ink, fontsize=TEXT, fontfamily=FONT)
+def _words(axes: Axes, x: float, y: float, words: str, ink: str, **style: Any) -> None:
+    axes.text(
+        x, y, words, ha="center", va="center", color=ink, fontsize=TEXT, fontfamily=FONT, **style
+    )
 
 
 def _arrow(axes: Axes, ends: Sequence[float], hop: Hop, colours: Palette) -> None:

@@ -67,3 +67,17 @@ def test_it_is_tidy_in_every_theme(theme: Theme) -> None:
 def test_none_is_refused() -> None:
     with pytest.raises(InputError, match="at least one"):
         draw_routes({}, nodes=1, gpus_per_node=1, sender=0, wanted=[])
+
+
+def test_sums_stand_where_rows_are_added() -> None:
+    """On the way back, at the GPUs named and at no other, and the key explains them."""
+    way = {"back": hops(0, [2, 3], 2)}
+    size = {"nodes": 2, "gpus_per_node": 2, "sender": 0, "wanted": [2, 3]}
+    figure = draw_routes(way, **size, sums={"back": {2: 2}})  # type: ignore[arg-type]
+    picture, key = figure.axes
+    marked = {text.get_text(): text.get_position()[0] for text in picture.texts}
+    assert marked["+2"] == marked["2"]
+    assert sum(text.get_text().startswith("+") for text in picture.texts) == 1
+    assert "three rows added up" in [text.get_text() for text in key.texts]
+    plain = draw_routes(way, **size)  # type: ignore[arg-type]
+    assert not [text for axes in plain.axes for text in axes.texts if "+" in text.get_text()]
