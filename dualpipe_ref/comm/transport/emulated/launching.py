@@ -1,0 +1,86 @@
+"""One launch: builds the kernel on emulated hardware, places its blocks and runs them. Importing this imports greenlet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualpipe_ref.comm.kernels.machine import bind
+from dualpipe_ref.comm.transport import copying
+from dualpipe_ref.comm.transport.emulated.cuda import Cuda, Ptx
+from dualpipe_ref.comm.transport.emulated.machine import Machine
+from dualpipe_ref.comm.transport.emulated.rdma import Rdma
+from dualpipe_ref.comm.transport.emulated.regions import Regions
+from dualpipe_ref.comm.transport.emulated.sequential import Sequential
+from dualpipe_ref.comm.transport.emulated.threads import Block
+
+if TYPE_CHECKING:
+    from dualpipe_ref.comm.transport.emulated.transport import Emulated
+
+# Queue pairs of one launch, at most.
+MOST_QUEUES = 1 << 14
+
+
+class Launch:
+    """All blocks of all ranks, from their start to their end."""
+
+    def __init__(self, emulated: Emulated, regions: Regions, seed: int) -> None:
+        self.emulated, self.regions = emulated, regions
+        leaps = emulated.when_stuck == "time out" or bool(emulated.absent)
+        coverage = emulated.coverage if emulated.trace else None
+        self.machine = Machine(seed, coverage, MOST_QUEUES, leaps)
+        self.memory = Sequential(self.machine, regions)
+
+    def run(
+        self,
+        kernel: Callable[..., Any],
+        plan: Any,
+        blocks: int,
+        threads: int,
+        element: ModuleType | None,
+    ) -> None:
+        emulated, machine = self.emulated, self.machine
+        cuda = Cuda(machine, self.memory, emulated.lanes)
+        names: dict[str, Any] = {
+            "cuda": cuda,
+            "ptx": Ptx(machine, self.memory),
+            "link": self._link(),
+        }
+        if element is not None:
+            names["element"] = element
+        bound = bind(kernel, names)
+        begin = _traced(bound, plan, machine.coverage)
+        for number in range(blocks * len(emulated.ranks)):
+            rank, sm = divmod(number, blocks)
+            if rank not in emulated.absent:
+                owners = {None, emulated.topology.node_of(rank)}
+                machine.place(Block(number, rank, sm), begin, threads, emulated.lanes, owners)
+        with np.errstate(all="ignore"):
+            machine.run()
+
+    def _link(self) -> Any:
+        if self.emulated.link == "copying":
+            return copying
+        heaps = self.emulated._heaps
+        size = heaps[0].numel() if heaps else 0
+        addresses = [heap.data_ptr() for heap in heaps]
+        return Rdma(self.machine, self.memory, self.emulated.topology, addresses, size)
+
+
+def _traced(kernel: Callable[..., Any], plan: Any, coverage: Any) -> Callable[[], None]:
+    if coverage is None:
+        return lambda: kernel(plan)
+
+    def begin() -> None:
+        before = sys.gettrace()
+        sys.settrace(coverage.trace)
+        try:
+            kernel(plan)
+        finally:
+            sys.settrace(before)
+
+    return begin
