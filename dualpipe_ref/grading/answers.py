@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,11 @@ class InProcessAnswer:
             raise AttributeError(f"the answer has no function {name}")
         return partial(self._call, name)
 
+    def yielded(self, name: str, arguments: Sequence[Any], sent: Sequence[Any]) -> Any:
+        """What a generator of the answer yields next once it was sent these: ("yields", value), or ("ends",)."""
+        encoded = encode(list(arguments)), encode(list(sent))
+        return returned(evaluate.evaluate(self._module, name, *encoded))
+
     def _call(self, name: str, *arguments: Any) -> Any:
         return returned(evaluate.evaluate(self._module, name, encode(list(arguments))))
 
@@ -71,8 +76,26 @@ def call(answer: Answer, name: str, *arguments: Any) -> Any:
     function = getattr(answer, name, None)
     if function is None:
         raise Fault(f"the answer has no function {name}")
+    return _tried(lambda: function(*arguments), name, arguments)
+
+
+def yielded(answer: Answer, name: str, arguments: tuple[Any, ...], sent: tuple[Any, ...]) -> Any:
+    """What the reader's generator yields next once it was sent these: ("yields", value), or ("ends",).
+
+    Raises `Fault` where there is none, or where it fails.
+
+    >>> answer = InProcessAnswer("def up(x):\\n    while True:\\n        x += yield x")
+    >>> yielded(answer, "up", (3,), (1, 1))
+    ('yields', 5)
+    """
+    if getattr(answer, name, None) is None:
+        raise Fault(f"the answer has no function {name}")
+    return _tried(lambda: answer.yielded(name, arguments, sent), name, arguments)
+
+
+def _tried(ask: Callable[[], Any], name: str, arguments: tuple[Any, ...]) -> Any:
     try:
-        return function(*arguments)
+        return ask()
     except NotImplementedError:
         raise Fault(f"{name} is not written yet") from None
     except CallFailedError as failed:

@@ -79,9 +79,9 @@ def main() -> None:
         return reply({"broken": reason})
     reply({"functions": evaluate.functions_of(answer)})
     for line in requests:
-        name, arguments = json.loads(line)
+        name, *encoded = json.loads(line)
         guard.refusals.clear()
-        outcome = evaluate.evaluate(answer, name, arguments)
+        outcome = evaluate.evaluate(answer, name, *encoded)
         # Also where the answer swallowed the refusal.
         reply({"failed": guard.refusals[0]} if guard.refusals else outcome)
     return None

@@ -6,7 +6,8 @@ Standard library and `plain` alone: the child process loads this file without th
 from __future__ import annotations
 
 import sys
-from types import CodeType, ModuleType, TracebackType
+from collections.abc import Iterable
+from types import CodeType, GeneratorType, ModuleType, TracebackType
 from typing import Any
 
 from dualpipe_ref.grading.plain import NotPlainError, decode, encode
@@ -59,17 +60,27 @@ def functions_of(module: ModuleType) -> list[str]:
     return [name for name, value in list(vars(module).items()) if callable(value)]
 
 
-def evaluate(module: ModuleType, name: str, arguments: str) -> dict[str, str]:
+def evaluate(
+    module: ModuleType, name: str, arguments: str, sent: str | None = None
+) -> dict[str, str]:
     """Call a function with encoded arguments: {"value": encoded}, or {"failed": what it did, as a phrase}.
+
+    With `sent`, an encoded list, the function makes a generator, and the value is what that yields next once it was
+    sent these: ("yields", value), or ("ends",). A generator cannot leave this process, but it can be led to where it was.
 
     >>> answer = load(compiled("def half(number):\\n    return number // 2", "answer.py"))
     >>> evaluate(answer, "half", "[6]")
     {'value': '3'}
     >>> evaluate(answer, "half", '["six"]')["failed"][:42]
     'raised TypeError: unsupported operand type'
+    >>> answer = load(compiled("def more(at):\\n    while True:\\n        at += yield at", "answer.py"))
+    >>> decode(evaluate(answer, "more", "[1]", "[2, 3]")["value"])
+    ('yields', 6)
     """
     try:
         value = getattr(module, name)(*decode(arguments))
+        if sent is not None:
+            value = _yielded(value, decode(sent))
     except NotImplementedError:
         return {"not_written": name}
     except MemoryError:
@@ -84,6 +95,22 @@ def evaluate(module: ModuleType, name: str, arguments: str) -> dict[str, str]:
         return {"failed": "returned more than fits in memory"}
     except BaseException as error:
         return {"failed": f"returned what cannot be read: {in_words(error, module.__file__)}"}
+
+
+class NoGeneratorError(TypeError):
+    """A function that should yield returned something."""
+
+
+def _yielded(steps: object, sent: Iterable[object]) -> tuple[object, ...]:
+    if not isinstance(steps, GeneratorType):
+        raise NoGeneratorError("it has to yield its operations")
+    try:
+        value = next(steps)
+        for result in sent:
+            value = steps.send(result)
+    except StopIteration:
+        return ("ends",)
+    return "yields", value
 
 
 def in_words(error: BaseException, filename: str | None) -> str:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -90,13 +90,25 @@ class Sandbox:
             raise AttributeError(f"the answer has no function {name}")
         return partial(self._call, name)
 
+    def yielded(self, name: str, arguments: Sequence[Any], sent: Sequence[Any]) -> Any:
+        """What a generator of the answer yields next once it was sent these: ("yields", value), or ("ends",).
+
+        >>> with Sandbox("def twice(x):\\n    y = yield x\\n    yield x + y") as answer:
+        ...     answer.yielded("twice", [1], []), answer.yielded("twice", [1], [5]), answer.yielded("twice", [1], [5, 0])
+        (('yields', 1), ('yields', 6), ('ends',))
+        """
+        return self._returned([name, encode(list(arguments)), encode(list(sent))])
+
     def _call(self, name: str, *arguments: Any) -> Any:
+        return self._returned([name, encode(list(arguments))])
+
+    def _returned(self, request: list[str]) -> Any:
         if self._process is None:
             try:
                 self._start()
             except AnswerError as error:
                 raise CallFailedError(f"could not be tried: {error}") from None
-        return returned(self._ask([name, encode(list(arguments))]))
+        return returned(self._ask(request))
 
     def _start(self) -> list[str]:
         self._process = Process(self._printed, self._limits)
