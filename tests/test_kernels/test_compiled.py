@@ -13,6 +13,7 @@ from dualpipe_ref.comm.kernels.compiled import assembled, jitted, numba_type, to
 from dualpipe_ref.comm.kernels.machine import element, link, ptx
 from dualpipe_ref.comm.kernels.waiting import Who
 
+from .planted import many_values
 from .tiny import Plan, ptx_of
 
 
@@ -98,26 +99,8 @@ def test_what_a_kernel_takes() -> None:
 
 
 def test_too_few_registers_spill() -> None:
-    def many(plan: Any) -> None:
-        a = ptx.ld_v4(plan.at)
-        b = ptx.ld_v4(plan.at + 16)
-        c = ptx.ld_v4(plan.at + 32)
-        d = ptx.ld_v4(plan.at + 48)
-        e = ptx.ld_v4(plan.at + 64)
-        f = ptx.ld_v4(plan.at + 80)
-        g = ptx.ld_v4(plan.at + 96)
-        h = ptx.ld_v4(plan.at + 112)
-        ptx.st_v4(plan.number, h)
-        ptx.st_v4(plan.number + 16, g)
-        ptx.st_v4(plan.number + 32, f)
-        ptx.st_v4(plan.number + 48, e)
-        ptx.st_v4(plan.number + 64, d)
-        ptx.st_v4(plan.number + 80, c)
-        ptx.st_v4(plan.number + 96, b)
-        ptx.st_v4(plan.number + 112, a)
-
-    assert assembled(ptx_of(many)).spills == 0
-    assert assembled(ptx_of(many, registers=24)).spills > 0
+    assert assembled(ptx_of(many_values)).spills == 0
+    assert assembled(ptx_of(many_values, registers=24)).spills > 0
 
 
 def test_what_the_assembler_refuses_is_shown() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from dualpipe_ref.comm.kernels.compiled import to_ptx
@@ -30,11 +29,3 @@ def instructions(ptx: str) -> list[str]:
     body = re.sub(r"//.*", "", ptx[ptx.index("{", ptx.index(".entry")) :])
     lines = [re.sub(r"\s+", " ", line).strip(" {}\n") for line in re.split("(?<=;)", body)]
     return [line for line in lines if line.endswith(";") and not line.startswith(".")]
-
-
-def of_source(text: str, name: str, module: ModuleType) -> Callable[..., Any]:
-    """The function `name` of a source text that has the names of a module."""
-    names = dict(vars(module))
-    exec(text, names)
-    function: Callable[..., Any] = names[name]
-    return function

@@ -64,20 +64,23 @@ def to_ptx(
     element: ModuleType | None = None,
     threads: int,
     registers: int | None = None,
+    lines: bool = False,
 ) -> str:
     """The PTX of a kernel that takes this type of plan, for blocks of `threads`; no GPU is needed.
 
-    `registers` holds the assembler to so many for each thread. Raises ImportError where Numba is not there.
+    `registers` holds the assembler to so many for each thread. With `lines` the text says which line of the source
+    each instruction comes from. Raises ImportError where Numba is not there.
     """
     cuda = _numba_cuda()
     with _without_driver():
         text, _ = cuda.compile(
-            _bound(kernel, link, element),
+            _bound(kernel, link, element, lines),
             _void()(numba_type(plan)),
             device=False,
             abi="numba",
             cc=TARGET,
             launch_bounds=(threads, 1),
+            lineinfo=lines,
         )
     if registers is not None:
         text = re.sub(r"(\.maxntid.*)", rf"\1\n.maxnreg {registers}", text, count=1)
@@ -154,14 +157,17 @@ def _void() -> Any:
 
 
 def _bound(
-    kernel: Callable[..., Any], link: ModuleType | None, element: ModuleType | None
+    kernel: Callable[..., Any],
+    link: ModuleType | None,
+    element: ModuleType | None,
+    lines: bool = False,
 ) -> Callable[..., Any]:
     cuda = _numba_cuda()
     from dualpipe_ref.comm.kernels import ptx
 
     given = {"cuda": cuda, "ptx": ptx, "link": link, "element": element}
     there = {name: module for name, module in given.items() if module is not None}
-    return bind(kernel, there, wrap=cuda.jit(device=True, forceinline=True))
+    return bind(kernel, there, wrap=cuda.jit(device=True, forceinline=True, lineinfo=lines))
 
 
 class _Hopper:
