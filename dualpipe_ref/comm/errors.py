@@ -20,7 +20,7 @@ class Role(NamedTuple):
     awaits: str
 
 
-class CommTimeout(RuntimeError):
+class CommTimeout(RuntimeError):  # noqa: N818 - named as the timeouts of Python are
     """A role of an all-to-all waited longer than allowed, so all roles of the launch gave up.
 
     The parts of the sentence are kept: `role` and `awaited` in words, `channel` (None where there is none), `rank` and

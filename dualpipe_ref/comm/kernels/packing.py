@@ -5,29 +5,29 @@ The plan's `message` is what `Message.parts` gives.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dualpipe_ref.comm.kernels.machine import cuda, device, ptx
 from dualpipe_ref.comm.kernels.moving import copy, lane
 
 
 class Inputs(NamedTuple):
-    """Addresses of what a rank sends: tokens [T, row], scales [T, S] float32, experts [T, K] int64, weights [T, K] float32."""
+    """What a rank sends, in kernels the addresses: tokens [T, row], scales [T, S] float32, experts [T, K] int64, weights [T, K] float32."""
 
-    tokens: int
-    scales: int
-    experts: int
-    weights: int
+    tokens: Any
+    scales: Any
+    experts: Any
+    weights: Any
 
 
 class Outputs(NamedTuple):
-    """Addresses of what a rank gets, M rows each; `source` [M, 2] int64 are the rank and the place there."""
+    """What a rank gets, M rows each; `source` [M, 2] int64 are the rank and the place there."""
 
-    tokens: int
-    scales: int
-    experts: int
-    weights: int
-    source: int
+    tokens: Any
+    scales: Any
+    experts: Any
+    weights: Any
+    source: Any
 
 
 @device
