@@ -27,6 +27,7 @@ SIZE = {
     "ch07": r"N = \d+",
     "ch08": r"layers = \d+",
     "ch11": r"P = \d+, m = \d+|layers = \d+",
+    "ch14": r"N = \d+",
 }
 # Checks that judge numbers, where there is nothing to look at.
 NUMBERS = (
@@ -37,6 +38,10 @@ NUMBERS = (
     | {
         ("ch07", check)
         for check in ("choice", "weights", "counts", "places", "starts", "bytes", "spread")
+    }
+    | {
+        ("ch14", check)
+        for check in ("prefixes", "rows", "once", "copies", "rings", "rounding", "sums")
     }
 )
 FIRST_LINE = re.compile(r"# rejected by ([A-Za-z0-9, ]+): \S.*")
