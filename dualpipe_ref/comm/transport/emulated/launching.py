@@ -17,23 +17,28 @@ from dualpipe_ref.comm.transport.emulated.rdma import Rdma
 from dualpipe_ref.comm.transport.emulated.regions import Regions
 from dualpipe_ref.comm.transport.emulated.sequential import Sequential
 from dualpipe_ref.comm.transport.emulated.threads import Block
+from dualpipe_ref.comm.transport.emulated.weak_network import WeakWithNetwork
 
 if TYPE_CHECKING:
     from dualpipe_ref.comm.transport.emulated.transport import Emulated
 
-# Queue pairs of one launch, at most.
-MOST_QUEUES = 1 << 14
+# Queue pairs of a rank with each peer, for each of its blocks and once more: more than any kernel has.
+QUEUES_PER_BLOCK = 4
 
 
 class Launch:
     """All blocks of all ranks, from their start to their end."""
 
-    def __init__(self, emulated: Emulated, regions: Regions, seed: int) -> None:
+    def __init__(self, emulated: Emulated, regions: Regions, blocks: int) -> None:
         self.emulated, self.regions = emulated, regions
         leaps = emulated.when_stuck == "time out" or bool(emulated.absent)
         coverage = emulated.coverage if emulated.trace else None
-        self.machine = Machine(seed, coverage, MOST_QUEUES, leaps)
-        self.memory = Sequential(self.machine, regions)
+        self.machine = Machine(emulated.seed, coverage, _queues(emulated, blocks), leaps)
+        self.memory = (
+            WeakWithNetwork(self.machine, regions, emulated.races)
+            if emulated.weak
+            else Sequential(self.machine, regions)
+        )
 
     def run(
         self,
@@ -59,6 +64,7 @@ class Launch:
             if rank not in emulated.absent:
                 owners = {None, emulated.topology.node_of(rank)}
                 machine.place(Block(number, rank, sm), begin, threads, emulated.lanes, owners)
+        self.memory.begin()
         with np.errstate(all="ignore"):
             machine.run()
 
@@ -69,6 +75,11 @@ class Launch:
         size = heaps[0].numel() if heaps else 0
         addresses = [heap.data_ptr() for heap in heaps]
         return Rdma(self.machine, self.memory, self.emulated.topology, addresses, size)
+
+
+def _queues(emulated: Emulated, blocks: int) -> int:
+    topology = emulated.topology
+    return topology.ranks * topology.nodes * QUEUES_PER_BLOCK * (blocks + 1)
 
 
 def _traced(kernel: Callable[..., Any], plan: Any, coverage: Any) -> Callable[[], None]:

@@ -43,6 +43,8 @@ class Machine:
         self.engines = engines
         # Does the next thing that a queue pair has to do; set by the link.
         self.engine: Callable[[int], None] | None = None
+        # Lets threads that met at a barrier know what each knew; set by weak memory.
+        self.merge: Callable[[list[Thread]], None] | None = None
         self.clock = self.progress = self.steps = self.switches = 0
         self._seen_progress = self._vain_rounds = self._step_of_progress = 0
         self._countdown = 1
@@ -187,12 +189,15 @@ class Machine:
 
     # Meeting
 
-    def meet(self, kind: str, value: Any) -> list[Any]:
-        """All lanes of the warp come to the same place; each gets what all brought, by lane."""
+    def meet(self, kind: str, value: Any, then: Callable[[Warp], None] | None = None) -> list[Any]:
+        """All lanes of the warp come to the same place; each gets what all brought, by lane.
+
+        `then` is done once, when the last has come and before anyone goes on.
+        """
         thread = self.current
         warp = thread.warp
         if not warp.arrived:
-            warp.kind, warp.values = kind, [None] * len(warp.threads)
+            warp.kind, warp.values, warp.then = kind, [None] * len(warp.threads), then
         elif warp.kind != kind:
             raise KernelError(
                 f"lanes of a warp must come to the same call: this one calls {kind}, others wait in {warp.kind}"
@@ -201,7 +206,8 @@ class Machine:
         warp.arrived += 1
         if warp.arrived < warp.live:
             self.block("warp")
-            return list(thread.result)
+            brought: list[Any] = thread.result
+            return brought
         values = self._met(warp, thread)
         self.give_way()
         return values
@@ -209,6 +215,10 @@ class Machine:
     def _met(self, warp: Warp, last: Thread | None) -> list[Any]:
         warp.arrived = 0
         values = warp.values
+        if warp.then is not None:
+            warp.then(warp)
+        if warp.kind == "syncwarp" and self.merge is not None:
+            self.merge([thread for thread in warp.threads if not thread.dead])
         for thread in warp.threads:
             if thread is not last and thread.waits == "warp":
                 thread.result = values
@@ -227,6 +237,8 @@ class Machine:
     def _all_there(self, block: Block) -> None:
         block.arrived = 0
         self.moved_on()
+        if self.merge is not None:
+            self.merge([thread for thread in block.threads if not thread.dead])
         for thread in block.threads:
             if thread.waits == "block":
                 self.wake(thread)

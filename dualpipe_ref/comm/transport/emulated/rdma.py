@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated.machine import Machine
 from dualpipe_ref.comm.transport.emulated.regions import KernelError
+from dualpipe_ref.comm.transport.emulated.threads import Warp
 
 PIECE = 16
 
@@ -41,16 +42,18 @@ class Rdma:
         self, plan: Any, rank: int, peer: int, channel: int, target: int, source: int, size: int
     ) -> None:
         """Write `size` bytes at `source` of this rank's heap to `target` of the peer's. A warp."""
-        values = self._machine.meet("link.put", (rank, peer, channel, target, source, size))
-        if self._machine.current.lane:
-            return
-        asked = {value for value in values if value is not None}
+        self._machine.meet("link.put", (rank, peer, channel, target, source, size), self._posted)
+
+    def _posted(self, warp: Warp) -> None:
+        """All lanes have come: lane 0 posts, with what it knows."""
+        asked = {value for value in warp.values if value is not None}
         if len(asked) > 1:
             raise KernelError(f"all lanes of a warp put the same: got {sorted(asked)}")
+        rank, peer, channel, target, source, size = asked.pop()
         self._check(rank, peer, target, size, PIECE)
         self._check(rank, peer, source, size, PIECE)
         here, there = self._heaps[rank] + source, self._heaps[peer] + target
-        poster = self._memory.posting()
+        poster = self._memory.posting(warp.threads[0])
         self._post(
             (rank, peer, channel),
             [Posted(there + at, here + at, 0, False, poster) for at in range(0, size, PIECE)],

@@ -24,16 +24,28 @@ class Region:
     only that block may.
     """
 
-    __slots__ = ("end", "is_heap", "keep", "name", "owner", "start", "uses", "view", "written")
+    __slots__ = (
+        "base",
+        "end",
+        "is_heap",
+        "keep",
+        "name",
+        "owner",
+        "start",
+        "uses",
+        "view",
+        "written",
+    )
 
     def __init__(
         self, name: str, start: int, size: int, keep: Any, owner: Any = None, is_heap: bool = False
     ) -> None:
         self.name, self.start, self.end, self.owner = name, start, start + size, owner
         self.is_heap, self.keep = is_heap, keep
-        self.view = (
-            memoryview((c_char * size).from_address(start)).cast("B") if size else memoryview(b"")
-        )
+        # Whole words of 8 bytes from `base` on, so that the first and the last are whole too.
+        self.base = start & -8
+        whole = (start + size + 7 & -8) - self.base
+        self.view = memoryview((c_char * whole).from_address(self.base)).cast("B")
         # Which bytes were ever stored; None where that is not known.
         self.written: bytearray | None = None
         # Whether this launch stored to it (1) or promised that nobody does (2).
@@ -52,7 +64,7 @@ class Regions:
     """
 
     def __init__(self) -> None:
-        nowhere = Region("nothing", 0, 0, None)
+        nowhere = Region("nothing", id(self), 0, None)
         nowhere.start = nowhere.end = -1
         self.starts: list[int] = [-1]
         self.regions: list[Region] = [nowhere]

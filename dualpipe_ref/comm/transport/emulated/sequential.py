@@ -19,13 +19,16 @@ class Sequential:
     def __init__(self, machine: Machine, regions: Regions) -> None:
         self.machine, self.regions = machine, regions
 
+    def begin(self) -> None:
+        """All blocks are placed."""
+
     def load(self, address: int, codec: Struct) -> tuple[Any, ...]:
         """A plain load."""
         machine = self.machine
         machine.plain()
         size = codec.size
         region = self.regions.find(address, size, machine.current.owners)
-        at = address - region.start
+        at = address - region.base
         if region.written is not None:
             check_written(region, at, size)
         return codec.unpack_from(region.view, at)
@@ -34,7 +37,7 @@ class Sequential:
         """A load from memory that nobody writes during the launch."""
         region = self.regions.find(address, codec.size, self.machine.current.owners)
         use(region, 2)
-        return codec.unpack_from(region.view, address - region.start)
+        return codec.unpack_from(region.view, address - region.base)
 
     def store(self, address: int, codec: Struct, *values: Any) -> None:
         """A plain store."""
@@ -50,9 +53,9 @@ class Sequential:
         machine.give_way()
         region = self.regions.find(address, 8, machine.current.owners)
         if region.written is not None:
-            check_written(region, address - region.start, 8)
+            check_written(region, address - region.base, 8)
         machine.watch(address)
-        seen: int = WORD.unpack_from(region.view, address - region.start)[0]
+        seen: int = WORD.unpack_from(region.view, address - region.base)[0]
         return seen
 
     def store_word(self, address: int, value: int, order: str, scope: str) -> None:
@@ -69,8 +72,8 @@ class Sequential:
         machine.give_way()
         region = self.regions.find(address, 8, machine.current.owners)
         if region.written is not None:
-            check_written(region, address - region.start, 8)
-        old: int = WORD.unpack_from(region.view, address - region.start)[0]
+            check_written(region, address - region.base, 8)
+        old: int = WORD.unpack_from(region.view, address - region.base)[0]
         self.put(region, address, WORD, ((old + int(amount) + LIMIT) % (2 * LIMIT) - LIMIT,))
         machine.moved_on()
         return old
@@ -81,8 +84,8 @@ class Sequential:
         machine.give_way()
         region = self.regions.find(address, 8, machine.current.owners)
         if region.written is not None:
-            check_written(region, address - region.start, 8)
-        old: int = WORD.unpack_from(region.view, address - region.start)[0]
+            check_written(region, address - region.base, 8)
+        old: int = WORD.unpack_from(region.view, address - region.base)[0]
         if old == expected:
             self.put(region, address, WORD, (new,))
             machine.moved_on()
@@ -93,7 +96,7 @@ class Sequential:
 
     def put(self, region: Region, address: int, codec: Struct, values: tuple[Any, ...]) -> None:
         """Write to a region, and wake those who watch."""
-        at = address - region.start
+        at = address - region.base
         try:
             codec.pack_into(region.view, at, *values)
         except error as problem:
@@ -111,14 +114,14 @@ class Sequential:
 
     # The network
 
-    def posting(self) -> Any:
-        """What the network card knows when a warp posts a put."""
+    def posting(self, thread: Any) -> Any:
+        """What the network card knows when this thread posts a put."""
         return None
 
     def remote_copy(self, queue: int, target: int, source: int, knows: Any) -> None:
         """Copy 16 bytes for a queue pair."""
         region = self.regions.region_at(source)
-        at = source - region.start
+        at = source - region.base
         self.put(self.regions.region_at(target), target, PIECE, (bytes(region.view[at : at + 16]),))
 
     def remote_store(self, queue: int, target: int, value: int) -> None:
@@ -126,7 +129,7 @@ class Sequential:
 
     def remote_add(self, queue: int, target: int, amount: int) -> None:
         region = self.regions.region_at(target)
-        old: int = WORD.unpack_from(region.view, target - region.start)[0]
+        old: int = WORD.unpack_from(region.view, target - region.base)[0]
         self.put(region, target, WORD, (old + amount,))
 
 

@@ -40,7 +40,17 @@ class Thread(greenlet):
 class Warp:
     """Lanes that meet: each brings a value, and all get all of them."""
 
-    __slots__ = ("arrived", "block", "changes", "kind", "live", "number", "threads", "values")
+    __slots__ = (
+        "arrived",
+        "block",
+        "changes",
+        "kind",
+        "live",
+        "number",
+        "then",
+        "threads",
+        "values",
+    )
 
     def __init__(self, block: Block, number: int) -> None:
         self.block, self.number = block, number
@@ -48,6 +58,7 @@ class Warp:
         self.live = 0
         self.arrived = 0
         self.kind = ""
+        self.then: Callable[[Warp], None] | None = None
         self.values: list[Any] = []
         # How often a word changed that one of the lanes had looked at.
         self.changes = 0

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated.coverage import Coverage
+from dualpipe_ref.comm.transport.emulated.races import Races
 from dualpipe_ref.comm.transport.emulated.regions import Region, Regions
 from dualpipe_ref.schedule.errors import InputError, require_int
 
@@ -55,6 +56,7 @@ class Emulated:
         self.sms_per_rank: int | None = sms_per_rank
         self.absent, self.when_stuck, self.trace = frozenset(absent), when_stuck, trace
         self.coverage = Coverage()
+        self.races = Races()
         # What the last launch took: thread switches, steps, emulated nanoseconds.
         self.switches = self.steps = self.nanoseconds = 0
         self._launches = 0
@@ -96,7 +98,7 @@ class Emulated:
         from dualpipe_ref.comm.transport.emulated.launching import Launch
 
         self._launches += 1
-        launch = Launch(self, self._regions(tensors), self.seed)
+        launch = Launch(self, self._regions(tensors), blocks)
         launch.run(kernel, plan, blocks, threads, element)
         self.switches, self.steps = launch.machine.switches, launch.machine.steps
         self.nanoseconds = launch.machine.clock

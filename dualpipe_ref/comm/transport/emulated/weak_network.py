@@ -1,0 +1,50 @@
+"""Weak memory as the network card sees it: what it reads, and what an addition of its queue pair hands on."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any
+
+from dualpipe_ref.comm.transport.emulated.knowledge import Clock, Heads, joined
+from dualpipe_ref.comm.transport.emulated.sequential import PIECE, WORD
+from dualpipe_ref.comm.transport.emulated.weak import NOBODY, Weak
+
+
+class WeakWithNetwork(Weak):
+    """Each queue pair is an agent with a clock of its own.
+
+    A card knows what lane 0 of the warp knew that posted the put, and attaches to an addition what the puts before it on the
+    same queue pair stored: not what the poster knew beside.
+    """
+
+    def posting(self, thread: Any) -> Clock:
+        return self.release(thread.number)
+
+    def remote_copy(self, queue: int, target: int, source: int, knows: Clock) -> None:
+        region = self.regions.region_at(source)
+        piece = bytearray(region.view[source - region.base : source - region.base + 16])
+        draw = self.machine.draw
+        for at in (0, 8):
+            history = self.histories.get(source + at)
+            if history is not None:
+                older = history[self.oldest(history, NOBODY, knows)].value
+                if older != history[-1].value:
+                    self.races.note_card(history[-1].mark, self.regions, source + at)
+                    if draw.random() < self.lateness:
+                        piece[at : at + 8] = older
+        self._arrive(queue, target, PIECE, bytes(piece), ())
+
+    def remote_store(self, queue: int, target: int, value: int) -> None:
+        self._arrive(queue, target, WORD, value, ())
+
+    def remote_add(self, queue: int, target: int, amount: int) -> None:
+        region = self.regions.region_at(target)
+        old = WORD.unpack_from(region.view, target - region.base)[0]
+        history = self.histories.get(target)
+        earlier = history[-1].heads if history else ()
+        own = ("sys", None, self.release(len(self.machine.threads) + queue))
+        self._arrive(queue, target, WORD, old + amount, joined((own,), earlier))
+
+    def _arrive(self, queue: int, target: int, codec: Struct, value: Any, heads: Heads) -> None:
+        card = len(self.machine.threads) + queue
+        self.record(self.regions.region_at(target), target, codec, (value,), None, card, heads)
