@@ -8,6 +8,7 @@ activation and makes the rest again; tokens lie in the order of their experts (D
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dualpipe_ref.schedule.ir import Placement
@@ -22,9 +23,15 @@ WIDE = 4  # bytes of a number that is kept in float32: scores of the router, sta
 
 
 def fused_chunk(
-    shape: ModelShape, batch: Batch, stage: int, stages: int, *, policy: str = "none"
+    shape: ModelShape,
+    batch: Batch,
+    stage: int,
+    stages: int,
+    *,
+    policy: str = "none",
+    layers: Sequence[int] | None = None,
 ) -> ChunkBytes:
-    """One micro-batch in one stage.
+    """One micro-batch in one stage; `layers` are the stage's, if they are not shared out evenly.
 
     W waits with the inputs of its matrix products and the gradients of their outputs, both as they are cached.
 
@@ -36,7 +43,9 @@ def fused_chunk(
     """
     check_policy(policy)
     kinds, waits = Counter[str](), Counter[str]()
-    for layer in layers_of_stages(shape.layers, stages)[stage]:
+    if layers is None:
+        layers = layers_of_stages(shape.layers, stages)[stage]
+    for layer in layers:
         kinds += _layer(shape, batch, layer < shape.dense_layers, policy)
         waits["inputs of products"] += _inputs(shape, batch, layer < shape.dense_layers)
         waits["arrived gradients"] += _gradients(shape, batch, layer < shape.dense_layers)
@@ -51,9 +60,7 @@ def fused_chunk(
             sum(
                 (_layer(shape, batch, dense, "none") - _layer(shape, batch, dense, policy)).values()
             )
-            for dense in {
-                n < shape.dense_layers for n in layers_of_stages(shape.layers, stages)[stage]
-            }
+            for dense in {n < shape.dense_layers for n in layers} or {True}
         )
     beside = {"F": 4 * row, "B": 4 * row + logits, "W": 2 * row}
     return ChunkBytes(kinds, waits, row, remade, beside)
@@ -74,8 +81,7 @@ def _layer(shape: ModelShape, batch: Batch, is_dense: bool, policy: str) -> Kind
     kinds["latents"] = each * latents * size
     kinds["attention output"] = each * shape.heads * (shape.value * size + WIDE)
     if policy != "up-projections":
-        wide = 2 * (shape.nope + shape.rope) + shape.value
-        kinds["queries, keys, values"] = each * shape.heads * wide * size
+        kinds["queries, keys, values"] = each * shape.queries_keys_values * size
     if policy == "none":
         kinds["norms"] = (2 * row + each * (shape.key_value_latent + source)) * narrow
     if is_dense:
@@ -90,8 +96,7 @@ def _layer(shape: ModelShape, batch: Batch, is_dense: bool, policy: str) -> Kind
 
 def _inputs(shape: ModelShape, batch: Batch, is_dense: bool) -> int:
     """Bytes of what goes into all matrix products with weights."""
-    source = shape.query_latent or 0
-    a_token = 2 * shape.hidden + source + shape.key_value_latent + shape.heads * shape.value
+    a_token = shape.hidden + sum(inner for inner, _ in shape.attention_products)
     if is_dense:
         a_token += shape.dense_hidden
     else:
@@ -102,9 +107,7 @@ def _inputs(shape: ModelShape, batch: Batch, is_dense: bool) -> int:
 
 def _gradients(shape: ModelShape, batch: Batch, is_dense: bool) -> int:
     """Bytes of the gradients of what comes out of them."""
-    source = shape.query_latent or 0
-    heads = shape.heads * (2 * shape.nope + shape.rope + shape.value)
-    a_token = shape.hidden + source + shape.key_value_latent + shape.rope + heads
+    a_token = sum(outer for _, outer in shape.attention_products)
     if is_dense:
         a_token += 2 * shape.dense_hidden + shape.hidden
     else:

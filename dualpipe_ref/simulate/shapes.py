@@ -25,11 +25,12 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a decoder with multi-head latent attention and mixture-of-experts layers.
+    """The sizes of a decoder with multi-head latent, or grouped-query, attention and mixture-of-experts layers.
 
     A head has `nope` numbers without and `rope` with a rotary embedding in its queries and keys, and `value` in its values.
     Without `query_latent` queries grow out of the hidden numbers themselves. The first `dense_layers` layers have an
     ordinary gated MLP of `dense_hidden`. `predicting_layers` are those of multi-token prediction; they count apart.
+    With `key_value_heads` attention is grouped-query, without latent vectors: heads of `nope` numbers, all of them rotated.
 
     >>> DEEPSEEK_V3.parameters.total
     671026404352
@@ -51,16 +52,44 @@ class ModelShape:
     dense_hidden: int
     vocabulary: int
     predicting_layers: int = 0
+    key_value_heads: int | None = None
 
     @property
     def attention(self) -> int:
         """Parameters of one attention block with the norms of its latent vectors."""
+        if self.key_value_heads is not None:
+            return sum(inner * outer for inner, outer in self.attention_products)
         wide = self.heads * (self.nope + self.rope)
         latent, source = self.key_value_latent, self.query_latent
         query = self.hidden * wide if source is None else source * (self.hidden + 1 + wide)
         down = self.hidden * (latent + self.rope) + latent
         grown = latent * self.heads * (self.nope + self.value)
         return query + down + grown + self.heads * self.value * self.hidden
+
+    @property
+    def attention_products(self) -> tuple[tuple[int, int], ...]:
+        """(numbers in, numbers out) of the matrices of an attention block; the first two of latent attention are one product.
+
+        >>> LLAMA_405B.attention_products
+        ((16384, 18432), (16384, 16384))
+        """
+        wide = self.heads * (self.nope + self.rope)
+        last = (self.heads * self.value, self.hidden)
+        if self.key_value_heads is not None:
+            return (self.hidden, wide + self.key_value_heads * (self.nope + self.value)), last
+        latent = self.key_value_latent
+        grown = (latent, self.heads * (self.nope + self.value))
+        if self.query_latent is None:
+            return (self.hidden, wide + latent + self.rope), grown, last
+        down = (self.hidden, self.query_latent + latent + self.rope)
+        return down, (self.query_latent, wide), grown, last
+
+    @property
+    def queries_keys_values(self) -> int:
+        """Numbers of a token's queries, keys and values as attention reads them."""
+        head = self.nope + self.rope
+        others = self.heads if self.key_value_heads is None else self.key_value_heads
+        return self.heads * head + others * (head + self.value)
 
     def layer(self, number: int) -> Parameters:
         """Those of a layer, with its two norms."""
@@ -134,4 +163,44 @@ DEEPSEEK_V3 = ModelShape(
     dense_hidden=18432,
     vocabulary=129280,
     predicting_layers=1,
+)
+
+# The Llama 3 Herd of Models, arXiv:2407.21783, table 3.
+LLAMA_405B = ModelShape(
+    hidden=16384,
+    layers=126,
+    heads=128,
+    nope=128,
+    rope=0,
+    value=128,
+    key_value_latent=0,
+    query_latent=None,
+    experts=0,
+    experts_per_token=0,
+    expert_hidden=0,
+    shared_experts=0,
+    dense_layers=126,
+    dense_hidden=53248,
+    vocabulary=128256,
+    key_value_heads=8,
+)
+
+# Qwen3 Technical Report, arXiv:2505.09388, table 2, and the model's config.json.
+QWEN3_235B = ModelShape(
+    hidden=4096,
+    layers=94,
+    heads=64,
+    nope=128,
+    rope=0,
+    value=128,
+    key_value_latent=0,
+    query_latent=None,
+    experts=128,
+    experts_per_token=8,
+    expert_hidden=1536,
+    shared_experts=0,
+    dense_layers=0,
+    dense_hidden=0,
+    vocabulary=151936,
+    key_value_heads=4,
 )
