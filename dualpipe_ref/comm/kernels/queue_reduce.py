@@ -1,0 +1,162 @@
+"""Combine through queues, in the middle: rows of one token become one row inside the node, which alone crosses RDMA.
+
+The roles are those of `protocol/combine_roles.py`.
+"""
+
+from __future__ import annotations
+
+from dualpipe_ref.comm.kernels.adding import add_rows, add_weights
+from dualpipe_ref.comm.kernels.machine import FULL, cuda, device, ptx
+from dualpipe_ref.comm.kernels.moving import lane
+from dualpipe_ref.comm.kernels.packing import heap_of, own
+from dualpipe_ref.comm.kernels.queue_heads import freed_before
+from dualpipe_ref.comm.kernels.queue_plan import (
+    ENDLESS,
+    nvl_slot,
+    nvl_word,
+    publish,
+    range_of,
+    rdma_word,
+    staging_slot,
+)
+from dualpipe_ref.comm.kernels.queue_roles import (
+    REDUCING_BARRIER,
+    REDUCING_COORDINATOR,
+    REDUCING_CREDIT,
+    REDUCING_FORWARDER,
+)
+from dualpipe_ref.comm.kernels.queue_tables import FREEING_NVL_HEADS, RAIL_ROWS
+from dualpipe_ref.comm.kernels.waiting import (
+    COUNT,
+    HEAD,
+    TAIL,
+    Who,
+    all_lanes,
+    any_grew,
+    lowest_in_block,
+    wait,
+    wait_in_block,
+)
+
+
+@device
+def forwarder(plan, here, words, node, which):
+    """A warp of a large warp: add up every `large_warp`-th message of each chunk for a node; the last warp puts the chunk.
+
+    Lane l stands for GPU l of the own node. In the block's words stands how far each warp has come in each sub-ring,
+    `large_warp` for each node and GPU; behind them, for each node, how many warps have arrived at the ends of chunks.
+    """
+    local, posted, arrivals = lane(), 0, 0
+    mine = words + 8 * ((node * plan.gpus + local) * plan.large_warp + which)
+    starts, heads = own(plan, here.rank, RAIL_ROWS), own(plan, here.rank, FREEING_NVL_HEADS)
+    row, end_row = range_of(starts, node * plan.channels + here.channel)
+    for first in range(0, end_row - row, plan.rdma_chunk):
+        end = min(first + plan.rdma_chunk, end_row - row)
+        if not has_credit(plan, here, node, end):
+            return
+        for at in range(first + which, end, plan.large_warp):
+            head = -1
+            if local < plan.gpus:
+                head = ptx.ld_i64(heads + 8 * ((row + at) * plan.gpus + local))
+            posted = post(mine, posted, freed_before(head))
+            if not has_rows(plan, here, node, local, head):
+                return
+            add_up(plan, here, node, local, head, at)
+            posted = post(mine, posted, max(posted, head + 1))
+        arrivals += plan.large_warp
+        if not meet(plan, here, words, node, arrivals):
+            return
+        if which == plan.large_warp - 1:
+            publish(plan, here, node, first, end - first)
+    if local < plan.gpus:
+        ptx.st_release_cta(mine, ENDLESS)
+
+
+@device
+def post(word, posted, freed):
+    """Tell the coordinator how far slots are let go, if that is news; gives what is posted now. A lane a ring."""
+    if freed != posted:
+        ptx.st_release_cta(word, freed)
+    return freed
+
+
+@device
+def has_credit(plan, here, node, end):
+    """Whether a chunk that ends before message `end` came to have its slots free, here and at the node. A warp."""
+    went_well = True
+    if lane() == 0:
+        head = here.heap + rdma_word(plan, plan.rings.rdma_head, here.channel, node)
+        who = Who(REDUCING_CREDIT, here.channel, here.rank, node * plan.gpus + here.local, HEAD)
+        went_well = wait(plan, head, end - plan.rdma_ring, end, who)
+    return all_lanes(went_well)
+
+
+@device
+def has_rows(plan, here, node, local, head):
+    """Whether the row number `head` of a GPU's sub-ring, if there is one, came to this heap. A lane a GPU."""
+    went_well = True
+    if head >= 0:
+        tail = here.heap + nvl_word(plan, plan.rings.nvl_tail, here.channel, local, node)
+        peer = here.node * plan.gpus + local
+        who = Who(REDUCING_FORWARDER, here.channel, here.rank, peer, TAIL)
+        went_well = wait(plan, tail, head + 1, head, who)
+    return all_lanes(went_well)
+
+
+@device
+def add_up(plan, here, node, local, head, at):
+    """Write message `at` for a node: the sum over the own node's GPUs, in their order, and that of the weights. A warp."""
+    address, weights = 0, 0
+    if head >= 0:
+        address = here.heap + nvl_slot(plan, here.channel, local, node, head)
+        weights = address + plan.message.weights_at
+    target = here.heap + staging_slot(plan, here, node, at)
+    add_rows(target, address, plan.gpus, plan.message.row_bytes)
+    add_weights(target + plan.message.weights_at, weights, plan.gpus, plan.message.weights)
+    cuda.syncwarp()  # all lanes have read before one lets the slots go, and written before one arrives
+
+
+@device
+def meet(plan, here, words, node, arrivals):
+    """Whether all warps of a node's large warp came to the end of the chunk. A warp."""
+    arrived = words + 8 * (plan.nodes * plan.gpus * plan.large_warp + node)
+    went_well = True
+    if lane() == 0:
+        ptx.red_add_release_cta(arrived, 1)
+        who = Who(REDUCING_BARRIER, here.channel, here.rank, here.rank, COUNT)
+        went_well = wait_in_block(plan, arrived, arrivals, 0, who)
+    return all_lanes(went_well)
+
+
+@device
+def forwarder_coordinator(plan, here, words):
+    """A warp: tell each sender of the node how far all warps of a large warp have come in its sub-ring.
+
+    Lanes share pairs of a node and a GPU. What was told stands behind the arrivals in the block's words.
+    """
+    pairs = plan.nodes * plan.gpus
+    told = words + 8 * (pairs * plan.large_warp + plan.nodes)
+    who = Who(REDUCING_COORDINATOR, here.channel, here.rank, here.rank, COUNT)
+    while has_more(told, pairs):
+        if not any_grew(plan, words, plan.large_warp, told, pairs, 1, who):
+            return
+        for pair in range(lane(), pairs, cuda.warpsize):
+            free = lowest_in_block(words + 8 * pair * plan.large_warp, plan.large_warp)
+            if free > ptx.ld_relaxed_cta(told + 8 * pair):
+                if free < ENDLESS:
+                    peer = heap_of(plan, here.node * plan.gpus + pair % plan.gpus)
+                    sub_ring = pair // plan.gpus
+                    head = nvl_word(plan, plan.rings.nvl_head, here.channel, here.local, sub_ring)
+                    ptx.st_release_sys(peer + head, free)
+                ptx.st_relaxed_cta(told + 8 * pair, free)
+        cuda.syncwarp()
+
+
+@device
+def has_more(told, items):
+    """Whether one of the items is not told to the end. A warp."""
+    is_open = False
+    for item in range(lane(), items, cuda.warpsize):
+        if ptx.ld_relaxed_cta(told + 8 * item) < ENDLESS:
+            is_open = True
+    return cuda.any_sync(FULL, is_open)
