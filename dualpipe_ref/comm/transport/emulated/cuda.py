@@ -1,4 +1,4 @@
-"""The emulator's `cuda` and `ptx`: the same names as Numba's module and `kernels/ptx.py`. Importing this imports greenlet."""
+"""The emulator's `cuda`: what kernels use of Numba's module, and nothing else. Importing this imports greenlet."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import numpy as np
 from dualpipe_ref.comm.kernels.machine import FULL
 from dualpipe_ref.comm.transport.emulated.machine import Machine
 from dualpipe_ref.comm.transport.emulated.regions import POISON, KernelError, Region
-from dualpipe_ref.comm.transport.emulated.sequential import Sequential
-
-I32, I64, F32, V4 = Struct("<i"), Struct("<q"), Struct("<f"), Struct("<4i")
 
 
 class SharedArray:
@@ -31,11 +28,13 @@ class SharedArray:
         return self.start + self._size * int(index)
 
     def __getitem__(self, index: int) -> Any:
-        value = self._memory.load(self._address(index), self._codec)[0]
+        owners = self._memory.machine.current.in_block
+        value = self._memory.load(self._address(index), self._codec, owners)[0]
         return np.float32(value) if self.words.dtype == np.float32 else value
 
     def __setitem__(self, index: int, value: Any) -> None:
-        self._memory.store(self._address(index), self._codec, value)
+        owners = self._memory.machine.current.in_block
+        self._memory.store(self._address(index), self._codec, value, owners=owners)
 
 
 class Shared:
@@ -112,122 +111,3 @@ class Cuda:
 
     def nanosleep(self, nanoseconds: int) -> None:
         self._machine.nap(nanoseconds)
-
-
-class Ptx:
-    """The names of `kernels/ptx.py`, on an emulated memory."""
-
-    def __init__(self, machine: Machine, memory: Sequential) -> None:
-        self._machine, self._memory = machine, memory
-
-    # Plain
-
-    def ld_i32(self, a: int) -> int:
-        return int(self._memory.load(a, I32)[0])
-
-    def st_i32(self, a: int, v: int) -> None:
-        self._memory.store(a, I32, v)
-
-    def ld_i64(self, a: int) -> int:
-        return int(self._memory.load(a, I64)[0])
-
-    def st_i64(self, a: int, v: int) -> None:
-        self._memory.store(a, I64, v)
-
-    def ld_f32(self, a: int) -> np.float32:
-        return np.float32(self._memory.load(a, F32)[0])
-
-    def st_f32(self, a: int, v: np.float32) -> None:
-        self._memory.store(a, F32, v)
-
-    def ld_v4(self, a: int) -> tuple[int, int, int, int]:
-        return self._memory.load(a, V4)
-
-    def st_v4(self, a: int, v: tuple[int, int, int, int]) -> None:
-        self._memory.store(a, V4, *v)
-
-    def ld_v4_constant(self, a: int) -> tuple[int, int, int, int]:
-        return self._memory.load_constant(a, V4)
-
-    # System
-
-    def ld_acquire_sys(self, a: int) -> int:
-        return self._memory.load_word(a, "acquire", "sys")
-
-    def ld_relaxed_sys(self, a: int) -> int:
-        return self._memory.load_word(a, "relaxed", "sys")
-
-    def st_release_sys(self, a: int, v: int) -> None:
-        self._memory.store_word(a, v, "release", "sys")
-
-    def st_relaxed_sys(self, a: int, v: int) -> None:
-        self._memory.store_word(a, v, "relaxed", "sys")
-
-    def red_add_release_sys(self, a: int, v: int) -> None:
-        self._memory.change_word(a, v, "release", "sys")
-
-    def red_add_relaxed_sys(self, a: int, v: int) -> None:
-        self._memory.change_word(a, v, "relaxed", "sys")
-
-    def atom_add_acq_rel_sys(self, a: int, v: int) -> int:
-        return self._memory.change_word(a, v, "acq_rel", "sys")
-
-    def atom_cas_sys(self, a: int, expected: int, new: int) -> int:
-        return self._memory.swap_word(a, expected, new, "acq_rel", "sys")
-
-    def fence_acq_rel_sys(self) -> None:
-        self._memory.fence()
-
-    # Block
-
-    def ld_acquire_cta(self, a: int) -> int:
-        return self._memory.load_word(a, "acquire", "cta")
-
-    def ld_relaxed_cta(self, a: int) -> int:
-        return self._memory.load_word(a, "relaxed", "cta")
-
-    def st_release_cta(self, a: int, v: int) -> None:
-        self._memory.store_word(a, v, "release", "cta")
-
-    def st_relaxed_cta(self, a: int, v: int) -> None:
-        self._memory.store_word(a, v, "relaxed", "cta")
-
-    def red_add_release_cta(self, a: int, v: int) -> None:
-        self._memory.change_word(a, v, "release", "cta")
-
-    def atom_add_acq_rel_cta(self, a: int, v: int) -> int:
-        return self._memory.change_word(a, v, "acq_rel", "cta")
-
-    def shared_address(self, array: SharedArray) -> int:
-        return array.start
-
-    # Numbers
-
-    def f32_of_bits(self, bits: int) -> np.float32:
-        return np.uint32(int(bits) & 0xFFFFFFFF).view(np.float32)
-
-    def bits_of_f32(self, number: np.float32) -> int:
-        return int(np.float32(number).view(np.int32))
-
-    def round_bf16x2(self, low: np.float32, high: np.float32) -> int:
-        both = _bfloat16(low) | _bfloat16(high) << 16
-        return both - (1 << 32) if both >> 31 else both
-
-    def product_f32(self, a: np.float32, b: np.float32) -> np.float32:
-        return np.float32(a) * np.float32(b)
-
-    # Registers
-
-    def globaltimer(self) -> int:
-        return self._machine.clock
-
-    def smid(self) -> int:
-        return int(self._machine.current.block.sm)
-
-
-def _bfloat16(number: np.float32) -> int:
-    """The upper 16 bits of a float32, rounded to nearest, ties to even; every NaN becomes 0x7fff, as on the GPU."""
-    bits = int(np.float32(number).view(np.uint32))
-    if bits & 0x7FFFFFFF > 0x7F800000:
-        return 0x7FFF
-    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & 0xFFFF

@@ -11,8 +11,9 @@ import numpy as np
 
 from dualpipe_ref.comm.kernels.machine import bind
 from dualpipe_ref.comm.transport import copying
-from dualpipe_ref.comm.transport.emulated.cuda import Cuda, Ptx
+from dualpipe_ref.comm.transport.emulated.cuda import Cuda
 from dualpipe_ref.comm.transport.emulated.machine import Machine
+from dualpipe_ref.comm.transport.emulated.ptx import Ptx
 from dualpipe_ref.comm.transport.emulated.rdma import Rdma
 from dualpipe_ref.comm.transport.emulated.regions import Regions
 from dualpipe_ref.comm.transport.emulated.sequential import Sequential

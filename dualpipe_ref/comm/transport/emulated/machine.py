@@ -61,7 +61,7 @@ class Machine:
         for x in range(threads):
             if x % lanes == 0:
                 block.warps.append(Warp(block, x // lanes))
-            thread = Thread(run, len(self.threads), x, block.warps[-1], {*owners, block})
+            thread = Thread(run, len(self.threads), x, block.warps[-1], owners)
             self.threads.append(thread)
             block.warps[-1].live += 1
             block.live += 1

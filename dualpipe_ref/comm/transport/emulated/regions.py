@@ -108,7 +108,9 @@ class Regions:
                 f"access to {region.name}, which is in another node (node {region.owner}): "
                 f"only `link` reaches it; {what} ({place})"
             )
-        raise KernelError(f"access to another block's shared memory: {what} ({place})")
+        raise KernelError(
+            f"only its block reaches shared memory, by index or by instructions of the block scope: {what} ({place})"
+        )
 
     def _nearest(self, address: int) -> str:
         def distance(region: Region) -> int:

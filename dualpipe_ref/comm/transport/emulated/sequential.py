@@ -22,12 +22,12 @@ class Sequential:
     def begin(self) -> None:
         """All blocks are placed."""
 
-    def load(self, address: int, codec: Struct) -> tuple[Any, ...]:
+    def load(self, address: int, codec: Struct, owners: Any = None) -> tuple[Any, ...]:
         """A plain load."""
         machine = self.machine
         machine.plain()
         size = codec.size
-        region = self.regions.find(address, size, machine.current.owners)
+        region = self.regions.find(address, size, owners or machine.current.owners)
         at = address - region.base
         if region.written is not None:
             check_written(region, at, size)
@@ -39,11 +39,11 @@ class Sequential:
         use(region, 2)
         return codec.unpack_from(region.view, address - region.base)
 
-    def store(self, address: int, codec: Struct, *values: Any) -> None:
+    def store(self, address: int, codec: Struct, *values: Any, owners: Any = None) -> None:
         """A plain store."""
         machine = self.machine
         size = codec.size
-        region = self.regions.find(address, size, machine.current.owners)
+        region = self.regions.find(address, size, owners or machine.current.owners)
         self.put(region, address, codec, values)
         machine.plain()
 
@@ -51,7 +51,7 @@ class Sequential:
         """A strong load of 64 bits: a thread may be waiting for what it sees."""
         machine = self.machine
         machine.give_way()
-        region = self.regions.find(address, 8, machine.current.owners)
+        region = self.word(address, scope)
         if region.written is not None:
             check_written(region, address - region.base, 8)
         machine.watch(address)
@@ -62,7 +62,7 @@ class Sequential:
         """A strong store of 64 bits."""
         machine = self.machine
         machine.give_way()
-        region = self.regions.find(address, 8, machine.current.owners)
+        region = self.word(address, scope)
         self.put(region, address, WORD, (value,))
         machine.moved_on()
 
@@ -70,7 +70,7 @@ class Sequential:
         """Add to 64 bits, atomically; gives what was there."""
         machine = self.machine
         machine.give_way()
-        region = self.regions.find(address, 8, machine.current.owners)
+        region = self.word(address, scope)
         if region.written is not None:
             check_written(region, address - region.base, 8)
         old: int = WORD.unpack_from(region.view, address - region.base)[0]
@@ -82,7 +82,7 @@ class Sequential:
         """Store `new` if `expected` is there, atomically; gives what was there."""
         machine = self.machine
         machine.give_way()
-        region = self.regions.find(address, 8, machine.current.owners)
+        region = self.word(address, scope)
         if region.written is not None:
             check_written(region, address - region.base, 8)
         old: int = WORD.unpack_from(region.view, address - region.base)[0]
@@ -90,6 +90,11 @@ class Sequential:
             self.put(region, address, WORD, (new,))
             machine.moved_on()
         return old
+
+    def word(self, address: int, scope: str) -> Region:
+        """The region of a word: instructions of the block scope take shared addresses too."""
+        thread = self.machine.current
+        return self.regions.find(address, 8, thread.in_block if scope == "cta" else thread.owners)
 
     def fence(self) -> None:
         self.machine.give_way()

@@ -24,7 +24,9 @@ class Thread(greenlet):
         self, run: Callable[[], None], number: int, x: int, warp: Warp, owners: set[Any]
     ) -> None:
         super().__init__(run)
-        self.number, self.x, self.warp, self.owners = number, x, warp, owners
+        self.number, self.x, self.warp = number, x, warp
+        # Whose memory it reaches, by instructions of the global space, and by those of the block.
+        self.owners, self.in_block = owners, {*owners, warp.block}
         self.block = warp.block
         self.index = Dim(x)
         self.lane = len(warp.threads)

@@ -70,8 +70,8 @@ class Weak(Sequential):
 
     # Plain accesses
 
-    def load(self, address: int, codec: Struct) -> tuple[Any, ...]:
-        values = super().load(address, codec)
+    def load(self, address: int, codec: Struct, owners: Any = None) -> tuple[Any, ...]:
+        values = super().load(address, codec, owners)
         me = self.machine.current.number
         clock = self._clocks[me]
         first, size = address & -8, codec.size
@@ -189,7 +189,7 @@ class Weak(Sequential):
     def store_word(self, address: int, value: int, order: str, scope: str) -> None:
         machine = self.machine
         machine.give_way()
-        region = self.regions.find(address, 8, machine.current.owners)
+        region = self.word(address, scope)
         before = self.histories.get(address)
         mine = before[-1].heads if before and before[-1].thread == machine.current.number else ()
         self._put_word(region, address, value, self._heads(order, scope, mine))
@@ -203,7 +203,7 @@ class Weak(Sequential):
     def _atomic(self, address: int, order: str, scope: str, change: Any) -> int:
         machine = self.machine
         machine.give_way()
-        region = self.regions.find(address, 8, machine.current.owners)
+        region = self.word(address, scope)
         if region.written is not None:
             check_written(region, address - region.base, 8)
         old: int = WORD.unpack_from(region.view, address - region.base)[0]
