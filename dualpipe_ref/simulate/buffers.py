@@ -1,7 +1,8 @@
 """What the buffers of an all-to-all hold in one GPU's memory, as queues or as a slot for everything. Standard library only.
 
 Messages are those of `simulate.volumes`. Queues are laid out as in DeepEP's first version (csrc/kernels/legacy, commit
-dd758ca), direct slots as its second one describes them: worst case, addresses computed, no credit.
+dd758ca) and in `comm.protocol`; direct slots, whose addresses are computed and which need no credit, as in
+`comm.kernels.direct_plan`.
 """
 
 from __future__ import annotations
@@ -24,43 +25,41 @@ class Buffers(NamedTuple):
 
 
 def queue_bytes(
-    grid: ExpertGrid, channels: int, rdma_ring: int, nvl_ring: int, message: int
+    grid: ExpertGrid,
+    channels: int,
+    rdma_ring: int,
+    nvl_ring: int,
+    message: int,
+    *,
+    stages_own: bool = False,
 ) -> Buffers:
     """Rings of slots with credit: the number of tokens has no part in it.
 
-    Each channel has, for each node, a ring in which messages are staged and one in which they arrive (DeepEP stages for the
-    own node too, though nothing goes through it), and a ring that each GPU of the node fills over NVLink.
+    Each channel has, for each node, a ring in which messages arrive and one in which they are staged, and a ring that each
+    GPU of the node fills over NVLink. What goes to the own node is written where it is read; with `stages_own` it has a
+    ring to be staged in as well, as in DeepEP's first version. In a combine `nvl_ring` is divided among nodes.
 
-    >>> queue_bytes(ExpertGrid(), channels=10, rdma_ring=128, nvl_ring=288, message=7472)
+    >>> queue_bytes(ExpertGrid(), channels=10, rdma_ring=128, nvl_ring=288, message=7472, stages_own=True)
     Buffers(rdma=153026560, nvlink=172154880)
     """
     for name, value in (("channels", channels), ("rdma_ring", rdma_ring), ("nvl_ring", nvl_ring)):
         require_int(name, value, 1)
+    rings = 2 * grid.nodes if stages_own else 2 * grid.nodes - 1
     return Buffers(
-        channels * grid.nodes * 2 * rdma_ring * message,
+        channels * rings * rdma_ring * message,
         channels * grid.gpus_per_node * nvl_ring * message,
     )
 
 
 def slot_bytes(grid: ExpertGrid, tokens: int, message: int) -> Buffers:
-    """Direct slots of a dispatch: one for every message that could come, if all GPUs have `tokens` tokens.
+    """Direct slots: one for every message that could come, if each GPU has at most `tokens` tokens.
 
-    Over RDMA each token is sent from one place, and all tokens of the GPU at this place of every node may arrive. Over NVLink
-    all tokens of all GPUs may.
+    In a dispatch a token may go to every node, and all tokens of the GPU at this place of every node may come; of them, over
+    NVLink, those of all GPUs. In a combine the same slots hold, of the messages of every node, one sum each, and, of
+    those that this GPU forwarded, a row of each GPU of its node.
 
     >>> slot_bytes(ExpertGrid(), tokens=4096, message=7472)
-    Buffers(rdma=275447808, nvlink=1958739968)
-    """
-    require_int("tokens", tokens, 1)
-    return Buffers((1 + grid.nodes) * tokens * message, grid.gpus * tokens * message)
-
-
-def return_bytes(grid: ExpertGrid, tokens: int, message: int) -> Buffers:
-    """Direct slots of a combine. Each token has a slot for the sum of each node; whoever forwards has, for each message that
-    it brought in, a slot for the row of each GPU of its node, and sends the sum from where it is made.
-
-    >>> return_bytes(ExpertGrid(), tokens=4096, message=14384)
-    Buffers(rdma=942669824, nvlink=3770679296)
+    Buffers(rdma=489684992, nvlink=1958739968)
     """
     require_int("tokens", tokens, 1)
     return Buffers(2 * grid.nodes * tokens * message, grid.gpus * tokens * message)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dualpipe_ref import InputError
 from dualpipe_ref.comm.protocol import Dispatch, Routes, Sizes
 from dualpipe_ref.comm.topology import Topology
-from dualpipe_ref.simulate.buffers import queue_bytes, return_bytes, slot_bytes
+from dualpipe_ref.simulate.buffers import queue_bytes, slot_bytes
 from dualpipe_ref.simulate.volumes import ExpertGrid
 
 
@@ -29,10 +29,11 @@ def test_queues_are_the_slots_of_the_model(
     dispatch = Dispatch(Routes(topology, topology.ranks, ((),) * topology.ranks), sizes)
     grid = ExpertGrid(nodes, gpus, topology.ranks, 1, 1)
     for rank in range(topology.ranks):
-        # What lies in this rank's memory: rings that end here, staging of those that begin here. Its ring
-        # to itself is both, and counts twice, as DeepEP has two.
+        # What lies in this rank's memory: rings that end here, staging of those that lead elsewhere.
         rings = [link.ring for (_, end, _), link in dispatch.links.items() if end == rank]
-        rings += [link.staging for (start, _, _), link in dispatch.links.items() if start == rank]
+        rings += [
+            link.staging for (start, end, _), link in dispatch.links.items() if start == rank != end
+        ]
         lanes = [lane.ring for (_, end, _), lane in dispatch.lanes.items() if end == rank]
         found = tuple(100 * sum(len(ring.slots) for ring in of) for of in (rings, lanes))
         assert found == queue_bytes(grid, channels, rdma, nvl, 100)
@@ -46,17 +47,28 @@ def test_slots_have_room_where_all_want_one_gpu(nodes: int, gpus: int, tokens: i
         entries = [popular // gpus * gpus + rank % gpus for rank in range(grid.gpus)]
         rdma, nvlink = slot_bytes(grid, tokens, 1)
         assert nvlink == tokens * grid.gpus  # all tokens of all GPUs are for it
-        assert rdma == tokens * (entries.count(popular) + 1)  # its own are sent from one place
+        # As many may come as may go: all of its own tokens, to every node.
+        assert rdma == tokens * (entries.count(popular) + nodes)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9), st.integers(1, 4))
+def test_slots_are_those_of_the_kernels(nodes: int, gpus: int, tokens: int, channels: int) -> None:
+    pytest.importorskip("torch")
+    from dualpipe_ref.comm.kernels.direct_plan import DirectHeap
+
+    size = 32
+    heap = DirectHeap(Topology(nodes, gpus), channels, tokens, size, 0)
+    grid = ExpertGrid(nodes, gpus, nodes * gpus, 1, 1)
+    words = heap.words()
+    rails = words.rank_at - words.stage_at
+    assert (rails, heap.size - words.rank_at) == slot_bytes(grid, tokens, size)
 
 
 def test_v3() -> None:
     """What DeepEP's own sizes come to: 10 channels, rings of 128 and 288 slots, messages of FP8."""
-    queues = queue_bytes(ExpertGrid(), 10, 128, 288, 7472)
+    queues = queue_bytes(ExpertGrid(), 10, 128, 288, 7472, stages_own=True)
     assert [round(one / 1e6) for one in queues] == [153, 172]
     assert slot_bytes(ExpertGrid(), 4096, 7472).total > 6 * queues.total
-    assert (
-        return_bytes(ExpertGrid(), 4096, 14384).nvlink > slot_bytes(ExpertGrid(), 4096, 7472).nvlink
-    )
 
 
 def test_queues_do_not_know_the_number_of_tokens() -> None:
