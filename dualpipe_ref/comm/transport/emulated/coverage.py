@@ -7,7 +7,7 @@ from collections import Counter
 from types import CodeType, FrameType
 from typing import Any
 
-from dualpipe_ref.comm.transport.emulated.regions import HERE, kernel_frame
+from dualpipe_ref.comm.transport.emulated.places import HERE, kernel_frame
 
 
 class Coverage:

@@ -16,6 +16,7 @@ from greenlet import getcurrent
 
 from dualpipe_ref.comm.protocol.schedules import Crowd
 from dualpipe_ref.comm.transport.emulated.coverage import Coverage
+from dualpipe_ref.comm.transport.emulated.places import trail_of
 from dualpipe_ref.comm.transport.emulated.regions import KernelError
 from dualpipe_ref.comm.transport.emulated.schedules import People, kind_of
 from dualpipe_ref.comm.transport.emulated.stuck import Deadlock, describe
@@ -95,7 +96,11 @@ class Machine:
         except Deadlock:
             raise
         except KernelError as error:
-            raise KernelError(f"{self.who(self.current)}: {error}") from error.__cause__
+            place = trail_of(error.__traceback__)
+            raise KernelError(f"{self.who(self.current)}, {place}: {error}") from None
+        except Exception as error:
+            error.add_note(f"{self.who(self.current)}, {trail_of(error.__traceback__)}")
+            raise
         finally:
             self.close()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import CodeType, FrameType
 
-from dualpipe_ref.comm.transport.emulated.regions import Regions, line_of
+from dualpipe_ref.comm.transport.emulated.places import line_at, line_of
+from dualpipe_ref.comm.transport.emulated.regions import Regions
 
 MOST = 100
 
@@ -34,10 +35,3 @@ class Races:
                 f"{load} may miss what {stored} stored at byte {address - region.start} of {region.name}: "
                 "no release, acquire or barrier orders them",
             )
-
-
-def line_at(code: CodeType, instruction: int) -> int | None:
-    for begin, end, line in code.co_lines():
-        if begin <= instruction < end:
-            return line
-    return None

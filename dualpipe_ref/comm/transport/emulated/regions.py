@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_right
 from ctypes import c_char
-from types import CodeType, FrameType
 from typing import Any
 
-HERE = __name__.rpartition(".")[0]
 # Before its first store, a byte of shared memory holds this.
 POISON = 0xA5
 
@@ -125,20 +122,3 @@ class Regions:
         else:
             place = f"{address - region.end} bytes after the end of"
         return f"nearest: {place} {region.name} ({region.end - region.start} bytes)"
-
-
-def kernel_frame(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame that is a kernel's, not the emulator's."""
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(HERE):
-        frame = frame.f_back
-    return frame
-
-
-def line_of(code: CodeType, line: int | None) -> str:
-    return f"{code.co_filename.rpartition('/')[2]}:{line} in {code.co_name}"
-
-
-def here() -> str:
-    """The kernel line that runs now."""
-    frame = kernel_frame(sys._getframe(1))
-    return line_of(frame.f_code, frame.f_lineno) if frame else "?"

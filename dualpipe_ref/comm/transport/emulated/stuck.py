@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dualpipe_ref.comm.kernels.waiting import COUNT, HEAD, TAIL
-from dualpipe_ref.comm.transport.emulated.regions import kernel_frame, line_of
+from dualpipe_ref.comm.transport.emulated.places import kernel_frame, kernel_frames, trail
 
 if TYPE_CHECKING:
     from dualpipe_ref.comm.transport.emulated.machine import Machine
@@ -47,16 +47,8 @@ def _running() -> Any:
 
 def _place(frame: Any, how: str) -> str:
     """Where a thread is, from the line of its role inwards, and whom it waits for."""
-    stack = []
-    who = None
-    while frame is not None and not frame.f_globals.get("__name__", "").startswith(
-        __name__.rpartition(".")[0]
-    ):
-        stack.append(line_of(frame.f_code, frame.f_lineno))
-        if who is None:
-            who = _who(frame)
-        frame = frame.f_back
-    place = f"{how} at {' < '.join(stack[:3])}"
+    who = next((found for one in kernel_frames(frame) if (found := _who(one))), None)
+    place = f"{how} at {trail(frame)}"
     return f"{place}, {who}" if who else place
 
 

@@ -32,8 +32,9 @@ import numpy as np
 
 from dualpipe_ref.comm.transport.emulated.knowledge import Clock, Heads, Message, includes, joined
 from dualpipe_ref.comm.transport.emulated.machine import Machine
+from dualpipe_ref.comm.transport.emulated.places import kernel_frame
 from dualpipe_ref.comm.transport.emulated.races import Races
-from dualpipe_ref.comm.transport.emulated.regions import Region, Regions, kernel_frame
+from dualpipe_ref.comm.transport.emulated.regions import Region, Regions
 from dualpipe_ref.comm.transport.emulated.sequential import WORD, Sequential, check_written
 
 # So many of a word's last stores can still be seen.
