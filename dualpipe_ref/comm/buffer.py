@@ -2,67 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TypeAlias, overload
 
-import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from dualpipe_ref.comm.checks import check_returned
+from dualpipe_ref.comm.exchange import Exchange, Outgoing
+from dualpipe_ref.comm.float8 import from_float8, to_float8
+from dualpipe_ref.comm.gradients import Combined, Dispatched
+from dualpipe_ref.comm.handle import End, Event, Handle
 from dualpipe_ref.comm.layout import Layout, layout_of
-from dualpipe_ref.comm.mover import Mover, Pending
+from dualpipe_ref.comm.mover import Mover
+from dualpipe_ref.comm.over_exchange import OverExchange
+from dualpipe_ref.comm.over_mover import OverMover
 from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.routing import Routing
+from dualpipe_ref.comm.started import Started
+from dualpipe_ref.comm.together import Seat, seat_of
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.schedule.errors import InputError
 
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False)
-class Handle:
-    """Who got what, as the sender and the receiver of one dispatch know it; its combine needs nothing else.
-
-    `rows` are the places in this rank's tokens of all rows that it sent, ordered by destination;
-    `sent` and `received` the number of rows for and from each rank.
-    """
-
-    layout: Layout
-    rows: Tensor
-    sent: list[int]
-    received: list[int]
-
-    @property
-    def tokens(self) -> int:
-        """T of this rank."""
-        return len(self.layout.routing)
-
-
-class Started(Generic[Result]):
-    """A dispatch or combine that is on its way; computation may run meanwhile."""
-
-    def __init__(self, finish: Callable[[], Result]) -> None:
-        self._finish: Callable[[], Result] | None = finish
-        self._result: Result
-
-    def wait(self) -> Result:
-        """The result, as soon as it is here."""
-        if self._finish:
-            self._result = self._finish()
-            self._finish = None
-        return self._result
+# [T, H], or FP8 with its scales [T, S].
+Tokens: TypeAlias = Tensor | tuple[Tensor, Tensor]
 
 
 class Buffer:
-    """One rank's end of the all-to-all over `topology`, with the rows moved by `mover`.
+    """One rank's end of the all-to-all over `topology`, for E `experts`.
+
+    `over` says which version moves the rows: a `Mover` (the naive one), an `Exchange` that has one rank in this process
+    (direct, queues), or a rank's seat at a `together.Meeting`. `versions.connect` makes one for a process group.
 
     All ranks call `dispatch` and `combine` in the same order. What arrives, and each bit of every sum, is what
-    `reference` says for "flat".
+    `reference` says: for "flat" with a Mover, for "two levels" with kernels. Each `start_` only begins; with a
+    `background` thread (see the versions), the caller computes until it calls `wait()`.
 
+    For those who know DeepEP's `Buffer` or Megatron's token dispatcher:
+
+    ==================================  ==========================================================================
+    there                               here
+    ==================================  ==========================================================================
+    `x`, or `(x, x_scales)`             `tokens` [T, H], or `(tokens, scales)`
+    `topk_idx`, `topk_weights`          `Routing(experts, weights)`, both [T, K]; experts int64, -1 for none
+    `get_dispatch_layout`               `layout`; `dispatch` does without
+    `handle`                            `Handle`, the same one for combine and for later dispatches
+    `recv_topk_idx`, `recv_topk_weights`  `Received.experts`, `.weights`
+    `num_recv_tokens_per_expert_list`   `Received.tokens_per_expert`
+    `expert_alignment`, `permute`       `permute.permuted(received, alignment)`
+    `combined_topk_weights`             second result of `combine` with `weights`
+    `async_finish=True`                 `start_dispatch`, `start_combine`
+    `event.current_stream_wait()`       `Started.wait()`
+    `previous_event`                    `previous_event`; without, all that the current stream was given
+    `num_sms`                           an argument of the versions made of kernels
+    ==================================  ==========================================================================
+
+    >>> import torch
     >>> from dualpipe_ref.comm.mover import Alone
-    >>> buffer = Buffer(Topology(1, 1), experts=2, mover=Alone())
+    >>> buffer = Buffer(Topology(1, 1), 2, Alone())
     >>> routing = Routing(torch.tensor([[1], [0]]), torch.tensor([[0.5], [1.0]]))
     >>> received, handle = buffer.dispatch(torch.tensor([[2.0], [3.0]]), routing)
     >>> buffer.combine(received.tokens * received.weights, handle)
@@ -70,171 +65,120 @@ class Buffer:
             [3.]])
     """
 
-    def __init__(self, topology: Topology, experts: int, mover: Mover) -> None:
-        if mover.ranks != topology.ranks:
-            raise InputError(
-                "the topology has as many ranks as there are processes",
-                f"{topology.nodes} x {topology.gpus_per_node} for {mover.ranks}",
-            )
-        self.topology, self.experts, self.mover = topology, experts, mover
+    def __init__(self, topology: Topology, experts: int, over: Mover | Exchange | Seat) -> None:
+        self.topology, self.experts = topology, experts
         self.experts_here = topology.experts_per_rank(experts)
+        self._end: End = (
+            OverMover(topology, experts, over)
+            if isinstance(over, Mover)
+            else OverExchange(topology, experts, seat_of(over))
+        )
+        self.rank = self._end.rank
+
+    def layout(self, routing: Routing) -> Layout:
+        """How many tokens go to each rank, node and expert. Raises `InputError` for experts that there are not."""
+        return layout_of(routing.experts, self.topology, self.experts)
 
     def dispatch(
-        self, tokens: Tensor, routing: Routing, handle: Handle | None = None
+        self,
+        tokens: Tokens,
+        routing: Routing,
+        handle: Handle | None = None,
+        *,
+        float8: bool = False,
     ) -> tuple[Received, Handle]:
         """Send tokens [T, H] to the ranks of their experts; see `start_dispatch`."""
-        return self.start_dispatch(tokens, routing, handle).wait()
+        return self.start_dispatch(tokens, routing, handle, float8=float8).wait()
 
     def start_dispatch(
-        self, tokens: Tensor, routing: Routing, handle: Handle | None = None
+        self,
+        tokens: Tokens,
+        routing: Routing,
+        handle: Handle | None = None,
+        *,
+        float8: bool = False,
+        previous_event: Event | None = None,
     ) -> Started[tuple[Received, Handle]]:
         """Begin a dispatch. With the `handle` of an earlier one of the same routing no counts are exchanged.
 
-        Gradients flow back to `tokens` and to `routing.weights`. Raises `InputError` where they do not fit.
+        `(tokens, scales)` in FP8 come out as such. With `float8`, tokens of another type travel in FP8 and come out in
+        their own type, rounded. Gradients flow back to `tokens`, in their own type and not in FP8, and to
+        `routing.weights`; those of tokens that are given in FP8 end here.
+
+        Raises `InputError`, here or in `wait()`, where the input does not fit or ranks disagree: on all ranks, before
+        a token moves. (With a `handle`, ranks that only exchange rows do not hear of another's error.)
         """
-        _check(tokens, routing)
-        values = (tokens, routing.weights)
+        plain, scales = tokens if isinstance(tokens, tuple) else (tokens, None)
+        sent = Outgoing(plain, routing, scales)
+        if float8:
+            sent = Outgoing(*_packed(plain, routing, scales))
+        finish = self._end.start_dispatch(sent, handle, previous_event)
 
-        def begin() -> tuple[Handle, Pending, list[Pending]]:
-            known = handle or self._handle(routing)
-            rows = known.rows
-            places = torch.cat((routing.experts[rows], rows.unsqueeze(1)), dim=1)
-            moving = [
-                self.mover.exchange(one, known.sent, known.received)
-                for one in (places, *(value.detach()[rows] for value in values))
-            ]
-            return known, moving[0], moving[1:]
+        def finished() -> tuple[Received, Handle]:
+            came, known = finish()
+            if float8 and came.scales is not None:
+                unpacked = from_float8(came.tokens, came.scales, plain.dtype)
+                came = came._replace(tokens=unpacked, scales=None)
+            rows, weights = Dispatched.apply(plain, routing.weights, came, self._end, known)
+            here = came.experts >= 0
+            return came._replace(tokens=rows, weights=weights * here), known
 
-        begun = self.mover.soon(begin)
-
-        def finish() -> tuple[Received, Handle]:
-            known, places, rows = begun()
-            rows_of_tokens, rows_of_weights = _Dispatched.apply(*values, rows, self, known)
-            return self._received(places, rows_of_tokens, rows_of_weights, known), known
-
-        return Started(finish)
+        return Started(finished)
 
     def start_dispatch_back(
         self, tokens: Tensor, weights: Tensor, handle: Handle
     ) -> Started[tuple[Tensor, Tensor]]:
         """Begin the backward of a dispatch: gradients [M, H] and [M, K] become those of the sent tokens and weights."""
-        sums = self._start_sums((tokens, weights), handle)
-        return Started(lambda: (sums[0].wait(), sums[1].wait()))
+        return Started(self._end.start_combine(tokens, weights, handle, None))
 
-    def combine(self, outputs: Tensor, handle: Handle) -> Tensor:
-        """Bring outputs [M, H] back to the ranks of their tokens and add them up there: [T, H]."""
-        return self.start_combine(outputs, handle).wait()
+    @overload
+    def combine(self, outputs: Tensor, handle: Handle) -> Tensor: ...
+    @overload
+    def combine(
+        self, outputs: Tensor, handle: Handle, weights: Tensor
+    ) -> tuple[Tensor, Tensor]: ...
+    def combine(
+        self, outputs: Tensor, handle: Handle, weights: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Bring outputs [M, H] back to the ranks of their tokens and add them up there: [T, H].
 
-    def start_combine(self, outputs: Tensor, handle: Handle) -> Started[Tensor]:
-        """Begin a combine. Gradients flow back to `outputs`."""
-        if len(outputs) != sum(handle.received):
-            raise InputError(
-                "there is one output for each received token",
-                f"{len(outputs)}",
-                str(sum(handle.received)),
-            )
-        (sums,) = self._start_sums((outputs.detach(),), handle)
-        return Started(lambda: _Combined.apply(outputs, sums, self, handle))
+        With `weights` [M, K], 0 for experts elsewhere, also those, each from the rank of its expert: [T, K].
+        """
+        if weights is None:
+            return self.start_combine(outputs, handle).wait()
+        return self.start_combine_with_weights(outputs, weights, handle).wait()
+
+    def start_combine(
+        self, outputs: Tensor, handle: Handle, *, previous_event: Event | None = None
+    ) -> Started[Tensor]:
+        """Begin a combine. Gradients flow back to `outputs`. Raises `InputError` where they are not what was received."""
+        check_returned(outputs, None, handle.received, handle.hidden)
+        finish = self._end.start_combine(outputs.detach(), None, handle, previous_event)
+        return Started(lambda: Combined.apply(outputs, None, finish(), self._end, handle)[0])
+
+    def start_combine_with_weights(
+        self,
+        outputs: Tensor,
+        weights: Tensor,
+        handle: Handle,
+        *,
+        previous_event: Event | None = None,
+    ) -> Started[tuple[Tensor, Tensor]]:
+        """The same, and weights [M, K] that are 0 for experts elsewhere go along; gradients flow back to both."""
+        check_returned(outputs, weights, handle.received, handle.hidden)
+        finish = self._end.start_combine(outputs.detach(), weights.detach(), handle, previous_event)
+        return Started(lambda: Combined.apply(outputs, weights, finish(), self._end, handle))
 
     def start_combine_back(self, gradient: Tensor, handle: Handle) -> Started[Tensor]:
         """Begin the backward of a combine: the gradient [T, H] of each sum goes to all outputs in it, [M, H]."""
-        begun = self.mover.soon(
-            lambda: self.mover.exchange(gradient[handle.rows], handle.sent, handle.received)
-        )
-        return Started(lambda: begun().wait())
-
-    def _start_sums(self, values: Sequence[Tensor], handle: Handle) -> list[Started[Tensor]]:
-        """Rows on their way back to where they came from, there to be added up."""
-        begun = self.mover.soon(
-            lambda: [self.mover.exchange(one, handle.received, handle.sent) for one in values]
-        )
-        return [
-            Started(lambda place=place: _added(begun()[place].wait(), handle))  # type: ignore[misc]
-            for place in range(len(values))
-        ]
-
-    def _handle(self, routing: Routing) -> Handle:
-        layout = layout_of(routing.experts, self.topology, self.experts)
-        received = self.mover.exchange_counts(layout.tokens_per_rank)
-        rows = layout.to_rank.t().nonzero()[:, 1]  # by destination, then by place
-        return Handle(layout, rows, layout.tokens_per_rank.tolist(), received.tolist())
-
-    def _received(
-        self, moving: Pending, tokens: Tensor, weights: Tensor, handle: Handle
-    ) -> Received:
-        places = moving.wait()
-        experts, place = places[:, :-1], places[:, -1]
-        origin = torch.repeat_interleave(
-            torch.arange(self.mover.ranks, device=place.device),
-            torch.tensor(handle.received, device=place.device),
-        )
-        here = (experts >= 0) & (experts // self.experts_here == self.mover.rank)
-        local = torch.where(here, experts - self.mover.rank * self.experts_here, -1)
-        return Received(
-            tokens,
-            torch.stack((origin, place), dim=1),
-            local,
-            weights * here,
-            torch.bincount(local[here], minlength=self.experts_here),
-        )
+        finish = self._end.start_copies(gradient, None, handle)
+        return Started(lambda: finish()[0])
 
 
-def _check(tokens: Tensor, routing: Routing) -> None:
-    shapes = [tuple(one.shape) for one in (tokens, *routing)]
-    if tokens.dim() != 2 or shapes[1] != shapes[2] or len(tokens) != len(routing.experts):
-        raise InputError(
-            "tokens are [T, H], experts and weights [T, K]", ", ".join(map(str, shapes))
-        )
-
-
-def _added(rows: Tensor, handle: Handle) -> Tensor:
-    """Rows ordered by the rank that they come from, added to their tokens rank after rank."""
-    wide = torch.promote_types(rows.dtype, torch.float32)
-    total = torch.zeros(handle.tokens, *rows.shape[1:], dtype=wide, device=rows.device)
-    parts = zip(handle.rows.split(handle.sent), rows.split(handle.sent), strict=True)
-    for (
-        places,
-        values,
-    ) in parts:  # a token goes to a rank once, so no place is added to twice in one
-        total[places] += values.to(wide)
-    return total.to(rows.dtype)
-
-
-class _Dispatched(Function):
-    """The received rows of tokens and weights. Backward, gradients are combined: the sum over a token's copies.
-
-    Both in one, so that all ranks send the gradients in one order, whether or not they use both.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        tokens: Tensor,
-        weights: Tensor,
-        moving: list[Pending],
-        buffer: Buffer,
-        handle: Handle,
-    ) -> tuple[Tensor, Tensor]:
-        ctx.buffer, ctx.handle = buffer, handle
-        return moving[0].wait(), moving[1].wait()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, tokens: Tensor, weights: Tensor) -> tuple[Tensor | None, ...]:
-        return *ctx.buffer.start_dispatch_back(tokens, weights, ctx.handle).wait(), None, None, None
-
-
-class _Combined(Function):
-    """The sums. Backward, gradients are dispatched: each copy gets its token's."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, outputs: Tensor, sums: Started[Tensor], buffer: Buffer, handle: Handle
-    ) -> Tensor:
-        ctx.buffer, ctx.handle = buffer, handle
-        return sums.wait()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return ctx.buffer.start_combine_back(gradient, ctx.handle).wait(), None, None, None
+def _packed(
+    tokens: Tensor, routing: Routing, scales: Tensor | None
+) -> tuple[Tensor, Routing, Tensor]:
+    if scales is not None:
+        raise InputError("tokens with scales are in FP8 already", "float8 = True", "float8 = False")
+    values, scales = to_float8(tokens.detach())
+    return values, routing, scales

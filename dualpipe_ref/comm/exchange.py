@@ -29,8 +29,8 @@ class Exchange(Protocol):
     def dispatch(
         self, outgoing: Sequence[Outgoing], experts: int, handles: Sequence[Any] | None = None
     ) -> list[tuple[Received, Any]]:
-        """Each rank's received tokens, and the handle that its combine needs. With handles of an earlier dispatch of the
-        same routings no counts are exchanged."""
+        """Each rank's received tokens, and the handle that its combine needs, which has its `layout`. With handles of an
+        earlier dispatch of the same routings no counts are exchanged. Raises `InputError` before anything moves."""
         ...
 
     def combine(

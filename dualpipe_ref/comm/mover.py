@@ -1,9 +1,9 @@
-"""Who moves the rows: the one thing in which the versions of the all-to-all differ for `Buffer`."""
+"""Who moves the rows of the naive all-to-all: torch.distributed, or nobody where one rank is alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class Pending(Protocol):
         ...
 
 
+@runtime_checkable
 class Mover(Protocol):
     """Sends rows between `ranks` ranks, of which this process is number `rank`."""
 
@@ -32,7 +33,7 @@ class Mover(Protocol):
         ...
 
     def exchange_counts(self, counts: Tensor) -> Tensor:
-        """[R] int64 of rows for each rank in, [R] of rows from each rank out."""
+        """[R, ...] int64 in, row r for rank r: how many rows it will get, and what it should know. [R, ...] from each rank out."""
         ...
 
     def exchange(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Pending:

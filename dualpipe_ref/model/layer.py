@@ -10,8 +10,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dualpipe_ref.comm.buffer import Buffer, Handle, Started
+from dualpipe_ref.comm.buffer import Buffer
+from dualpipe_ref.comm.handle import Handle
 from dualpipe_ref.comm.routing import Routing
+from dualpipe_ref.comm.started import Started
 from dualpipe_ref.model.attention import Norm, attention_of
 from dualpipe_ref.model.config import ModelConfig
 from dualpipe_ref.model.experts import Experts, GatedMLP, Router
@@ -98,7 +100,7 @@ class Layer(nn.Module):
         self.attention_block = attention_of(config, f"{name}.attention", seed)
         self.experts_norm = Norm(config.hidden, config.norm_epsilon)
         self.router = Router(config, f"{name}.router", seed)
-        first = buffer.mover.rank * buffer.experts_here
+        first = buffer.rank * buffer.experts_here
         self.experts = Experts(config, f"{name}.expert", seed, first, buffer.experts_here)
         inner = config.shared_experts * config.expert_hidden
         self.shared = GatedMLP(f"{name}.shared", config.hidden, inner, seed) if inner else None

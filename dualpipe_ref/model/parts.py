@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from dualpipe_ref.comm.buffer import Started
+from dualpipe_ref.comm.started import Started
 
 Values = tuple[Any, ...]
 Gradients = tuple[Tensor | None, ...]

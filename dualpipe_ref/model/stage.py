@@ -66,7 +66,7 @@ class Stage(nn.Module):
         if mark:
             number, part = after.split(".", 1)
             buffer = self.layers[int(layer)].buffer
-            after = f"{buffer.mover.rank * buffer.experts_here + int(number)}.{part}"
+            after = f"{buffer.rank * buffer.experts_here + int(number)}.{part}"
         return f"layers.{self.first_layer + int(layer)}.{before}{mark}{after}"
 
     def _embedded(self, tokens: Tensor) -> tuple[Tensor]:

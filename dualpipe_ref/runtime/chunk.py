@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dualpipe_ref.comm.buffer import Started
+from dualpipe_ref.comm.started import Started
 from dualpipe_ref.model.parts import (
     Computation,
     Exchange,

@@ -77,7 +77,9 @@ def check(topology: Topology, mover: Collective, number: int, fault: str) -> Non
     result.double().pow(2).sum().backward()
 
     for name, got, wanted in [
-        *zip(Received._fields, received, oracle[rank], strict=True),
+        *zip(
+            Received._fields[:-1], received[:-1], oracle[rank][:-1], strict=True
+        ),  # no scales here
         ("sums", result, sums[rank]),
     ]:
         assert torch.equal(got, wanted), f"case {number}, rank {rank}: {name} differ"

@@ -1,0 +1,53 @@
+"""How ranks that only exchange rows find out that they disagree, or that one of them refused its input.
+
+What must be alike travels with the counts of a dispatch, so that it costs no message. Every rank sees what every other
+one said, and so all raise the same error, instead of waiting for rows that never come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dualpipe_ref.comm.checks import Facts, check_alike, facts_from, numbers_of
+from dualpipe_ref.comm.mover import Mover
+from dualpipe_ref.schedule.errors import InputError
+
+REFUSED = -1
+
+
+def counts_with_facts(mover: Mover, counts: Tensor, facts: Facts) -> list[int]:
+    """The number of rows from each rank, for `counts` [R] of rows for each; raises `InputError` unless all ranks are alike."""
+    numbers = counts.new_tensor(numbers_of(facts))
+    table = torch.cat((counts.unsqueeze(1), numbers.expand(mover.ranks, -1)), dim=1)
+    told: list[list[int]] = mover.exchange_counts(table).tolist()
+    lengths = [one[2] if one[1] == REFUSED else 0 for one in told]
+    if any(lengths):
+        _raise_refusal(_texts(mover, "", lengths, counts.device))
+    check_alike([facts_from(one[1:]) for one in told])
+    return [one[0] for one in told]
+
+
+def refuse(mover: Mover, error: InputError, device: torch.device) -> None:
+    """Tell the others, who wait in `counts_with_facts`, why this rank does not come. The caller raises the error."""
+    text = str(error)
+    numbers = [0, REFUSED, len(text.encode())]
+    numbers += [0] * (1 + len(Facts._fields) - len(numbers))
+    table = torch.tensor(numbers, device=device).expand(mover.ranks, -1).contiguous()
+    told = mover.exchange_counts(table).tolist()
+    _texts(mover, text, [one[2] if one[1] == REFUSED else 0 for one in told], device)
+
+
+def _texts(mover: Mover, own: str, lengths: Sequence[int], device: torch.device) -> list[str]:
+    """What each rank has to say, "" where it has nothing."""
+    content = list(own.encode())
+    rows = torch.tensor(content, dtype=torch.uint8, device=device).repeat(mover.ranks)
+    got = mover.exchange(rows, [len(content)] * mover.ranks, lengths).wait()
+    return [bytes(one.tolist()).decode() for one in got.split(list(lengths))]
+
+
+def _raise_refusal(texts: Sequence[str]) -> None:
+    said = [f"rank {rank}: {text}" for rank, text in enumerate(texts) if text]
+    raise InputError(f"no rank sends before all have input that fits ({'; '.join(said)})")
