@@ -14,6 +14,7 @@ from dualpipe_ref.simulate.lanes import (
     LaneCosts,
     Part,
     Piece,
+    PieceTimes,
     backward_chain,
     forward_chain,
     needs,
@@ -25,7 +26,7 @@ MOST_LAYERS = 8  # the search takes seconds there, and minutes at twice as many
 NARROW = 300  # ways that the first look keeps at each step
 
 
-def lower_bound(layers: int, costs: LaneCosts) -> Number:
+def lower_bound(layers: int, costs: PieceTimes) -> Number:
     """No order is shorter: each lane by itself, with pieces that may be interrupted.
 
     Each piece has a head (the longest chain before it) and a tail (the longest after it). Among interruptible
@@ -44,14 +45,14 @@ def lower_bound(layers: int, costs: LaneCosts) -> Number:
     return max(bounds)
 
 
-def _heads(layers: int, costs: LaneCosts) -> dict[Piece, Number]:
+def _heads(layers: int, costs: PieceTimes) -> dict[Piece, Number]:
     found: dict[Piece, Number] = {}
     for piece, before in needs(layers).items():  # what a piece waits for stands before it
         found[piece] = found[before] + costs.of(before) if before else 0
     return found
 
 
-def _tails(layers: int, costs: LaneCosts) -> dict[Piece, Number]:
+def _tails(layers: int, costs: PieceTimes) -> dict[Piece, Number]:
     wanted = needs(layers)
     found: dict[Piece, Number] = dict.fromkeys(wanted, 0)
     for piece, before in reversed(wanted.items()):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from dualpipe_ref.schedule.errors import InputError, require_int
 from dualpipe_ref.schedule.ir import OpKind
@@ -51,6 +51,12 @@ class Piece(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.part}({self.kind}) of layer {self.layer}"
+
+
+class PieceTimes(Protocol):
+    """What says how long a piece takes: `LaneCosts`, or times that differ from layer to layer."""
+
+    def of(self, piece: Piece) -> Number: ...
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ class PairRun:
         return (self.length - self.busy(Lane.COMPUTE)) / self.busy(Lane.NETWORK)
 
 
-def run_pair(order: Order, costs: LaneCosts) -> PairRun:
+def run_pair(order: Order, costs: PieceTimes) -> PairRun:
     """Run each lane's pieces in its order, each as soon as what it waits for has ended.
 
     Raises `InputError` for an order that lacks a piece, has one twice, or stops in a ring.

@@ -1,0 +1,177 @@
+"""A training step to be: which model, on which cluster, cut how, in which order. What it costs is `step.evaluate`'s to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from dualpipe_ref.schedule import Schedule, build
+from dualpipe_ref.schedule.ir import Placement
+from dualpipe_ref.schedule.kinds import placement_of, slots_of
+from dualpipe_ref.simulate.cluster.constants import Kernels
+from dualpipe_ref.simulate.cluster.device import DEVICES, Device
+from dualpipe_ref.simulate.cluster.layer import Clock
+from dualpipe_ref.simulate.cluster.transport import TRANSPORTS, AllToAll, Transport
+from dualpipe_ref.simulate.cluster.work import Setting
+from dualpipe_ref.simulate.deployment import V3_PRECISION, Precision
+from dualpipe_ref.simulate.shapes import DEEPSEEK_V3, ModelShape
+from dualpipe_ref.simulate.volumes import ExpertGrid
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All choices of a run. The default is DeepSeek-V3's (report, arXiv:2412.19437, sections 3.2 and 4.2).
+
+    `gpus` = pipeline x tensor x data; `expert_ranks` of the tensor x data ranks at one place of the pipelines share the experts.
+    `sequences` of `length` tokens make a step, `micro` of them a micro-batch. `sms` are reserved in overlapped pairs (None: what
+    the transport asks for). `policy` is what the backward makes again. `zero` 1 shares out optimizer states, 2 gradients, too.
+    `slow` has factors for single GPUs that take longer for everything.
+
+    >>> plan = Plan()
+    >>> plan.data, plan.microbatches, plan.grid.nodes
+    (128, 120, 8)
+    """
+
+    shape: ModelShape = DEEPSEEK_V3
+    device: Device = DEVICES["H800"]
+    gpus: int = 2048
+    pipeline: int = 16
+    tensor: int = 1
+    expert_ranks: int = 64
+    sequences: int = 15360
+    length: int = 4096
+    micro: int = 1
+    schedule: str = "dualpipe"
+    chunks: int | None = None
+    precision: str = "fp8"
+    stored: Precision = V3_PRECISION
+    policy: str = "up-projections"
+    predicting: bool = True
+    node_limit: int | None = 4
+    transport: Transport = TRANSPORTS["sms"]
+    sms: int | None = None
+    zero: int = 1
+    kernels: Kernels = field(default_factory=Kernels)
+    slow: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def data(self) -> int:
+        """Pipelines beside each other."""
+        return self.gpus // (self.pipeline * self.tensor)
+
+    @property
+    def microbatches(self) -> int:
+        """Of one pipeline in one step: m."""
+        return self.sequences // (self.data * self.micro)
+
+    @property
+    def tokens(self) -> int:
+        """Of one step."""
+        return self.sequences * self.length
+
+    @property
+    def reserved(self) -> int:
+        """SMs that an overlapped pair takes from computation; without experts there is nothing to overlap."""
+        if not self.shape.experts or self.expert_ranks == 1 or not self.transport.needs_sms:
+            return 0
+        return self.transport.sms if self.sms is None else self.sms
+
+    @property
+    def slots(self) -> int:
+        return slots_of(self.schedule, self.chunks)
+
+    @property
+    def placement(self) -> Placement:
+        return placement_of(self.schedule, self.pipeline, self.slots)
+
+    @cached_property
+    def order(self) -> Schedule:
+        """The schedule."""
+        return build(self.schedule, self.pipeline, self.microbatches, self.chunks)
+
+    @property
+    def grid(self) -> ExpertGrid:
+        """Where a layer's experts are."""
+        per_node = min(self.device.gpus_per_node, self.expert_ranks)
+        nodes = self.expert_ranks // per_node
+        limit = nodes if self.node_limit is None else min(self.node_limit, nodes)
+        return ExpertGrid(nodes, per_node, self.shape.experts, self.shape.experts_per_token, limit)
+
+    @property
+    def exchange(self) -> AllToAll | None:
+        """Dispatch and combine; None without experts on other ranks."""
+        if not self.shape.experts or self.expert_ranks == 1:
+            return None
+        tokens = self.micro * self.length // self.tensor
+        sms = self.transport.sms if self.sms is None else self.sms
+        narrow = 1 if self.precision == "fp8" else 2
+        hidden = self.shape.hidden
+        return AllToAll(
+            self.device, self.kernels, self.grid, tokens, hidden, narrow, self.transport, sms
+        )
+
+    @property
+    def clock(self) -> Clock:
+        """How long the parts of a layer take."""
+        exchange = self.exchange
+        setting = Setting(
+            self.shape,
+            self.micro * self.length,
+            self.length,
+            self.tensor,
+            self.shape.experts // self.expert_ranks,
+            float(exchange.spread.gpus) if exchange else 1,
+            self.precision,
+        )
+        return Clock(self.device, self.kernels, setting, self.policy)
+
+    @cached_property
+    def layers(self) -> list[list[int]]:
+        """The layers of each stage: see `shared_out`."""
+        return shared_out(self)
+
+
+def shared_out(plan: Plan) -> list[list[int]]:
+    """Which layers each stage holds, so that the busiest rank has as little as can be; a rank's stages count together.
+
+    All layers count alike; the last stage has head and multi-token prediction beside. One layer after another goes to the rank
+    with the least, there to the stage with fewest: for equal layers no way is better. A stage without a layer is legal only
+    where it has a head.
+
+    >>> [len(layers) for layers in shared_out(Plan())]
+    [2, 4, 4, 4, 4, 4, 4, 4, 5, 5, 4, 4, 4, 4, 4, 1]
+    """
+    placement, last = plan.placement, plan.placement.stages - 1
+    times = plan.clock
+    layer = _length(times, is_dense=bool(plan.shape.dense_layers == plan.shape.layers))
+    beyond = sum(one.on_sms + one.tensor for one in times.head.compute.values())
+    if plan.predicting and plan.shape.predicting_layers:
+        beyond += plan.shape.predicting_layers * (layer + beyond)
+    counts = [1] * last + [0]
+    owners: list[set[int]] = [set() for _ in counts]
+    for rank, homes in enumerate(placement.homes):
+        for _, stage in homes:
+            owners[stage].add(rank)
+
+    def load(stage: int) -> tuple[int, int, int]:
+        held = {
+            other for rank in owners[stage] for _, other in placement.homes[rank]
+        }
+        total = sum(counts[one] * layer for one in held) + (beyond if last in held else 0)
+        own = counts[stage] * layer + (beyond if stage == last else 0)
+        return total, own, stage
+
+    for _ in range(plan.shape.layers - last):
+        counts[min(range(last + 1), key=load)] += 1
+    starts = [sum(counts[:stage]) for stage in range(last + 2)]
+    return [list(range(starts[stage], starts[stage + 1])) for stage in range(last + 1)]
+
+
+def _length(clock: Clock, *, is_dense: bool) -> int:
+    """Nanoseconds of F, I and W of one layer's computation."""
+    from dualpipe_ref.simulate.cluster.stage import COMPUTING
+    from dualpipe_ref.simulate.cluster.work import F, I, W
+
+    found = [clock.compute(part, kind, is_dense) for part in COMPUTING for kind in (F, I, W)]
+    return sum(one.on_sms + one.tensor for one in found)
