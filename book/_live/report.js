@@ -1,4 +1,4 @@
-// What the checks found, as a table; under it the smallest case that fails, as a timeline or as lanes.
+// What the checks found, as a table; under it the smallest case that fails, as a timeline, as lanes or as a ring.
 
 import { make } from "./dom.js";
 
@@ -36,5 +36,6 @@ async function showCase(element, { name, counterexample }) {
   const place = make("div", { className: "dualpipe-view" });
   element.append(make("p", { textContent: `The smallest case that fails “${name}”:` }), place);
   if (counterexample.view === "lanes") (await import("./view/lanes.js")).mountLanes(place, counterexample);
+  else if (counterexample.view === "ring") (await import("./view/ring.js")).mountRing(place, counterexample);
   else (await import("./view/viewer.js")).mountViewer(place, counterexample);
 }

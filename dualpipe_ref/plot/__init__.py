@@ -1,7 +1,7 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
 The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits`, `volumes`,
-`packets` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
+`packets`, `rings` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         explore,
         fits,
         packets,
+        rings,
         volumes,
     )
     from dualpipe_ref.plot.memory import draw_memory
@@ -43,6 +44,7 @@ _LATE = {
     "explore": "dualpipe_ref.plot.live_figure",
     "fits": "dualpipe_ref.plot.live_figure",
     "packets": "dualpipe_ref.plot.live_figure",
+    "rings": "dualpipe_ref.plot.live_figure",
     "volumes": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
@@ -85,6 +87,7 @@ __all__ = [
     "fits",
     "packets",
     "palette",
+    "rings",
     "trace_events",
     "viewer_data",
     "volumes",

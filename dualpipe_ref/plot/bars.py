@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualpipe_ref.plot.palette import Palette
@@ -39,11 +39,17 @@ def as_html(data: Mapping[str, Any]) -> str:
         + "</li>"
         for bar in data["bars"]
     )
+    facts = facts_as_html(data["facts"])
+    return f"<p>{html.escape(data['sentence'])}</p><ul>{bars}</ul>{facts}"
+
+
+def facts_as_html(facts: Sequence[Mapping[str, str]]) -> str:
+    """Label, value and note of each fact, as a table."""
     rows = "".join(
         "<tr>"
         + f'<th scope="row">{html.escape(fact["label"])}</th>'
         + "".join(f"<td>{html.escape(fact[name])}</td>" for name in ("value", "note"))
         + "</tr>"
-        for fact in data["facts"]
+        for fact in facts
     )
-    return f"<p>{html.escape(data['sentence'])}</p><ul>{bars}</ul><table>{rows}</table>"
+    return f"<table>{rows}</table>"

@@ -8,7 +8,7 @@ from typing import Any
 
 from dualpipe_ref.plot.controls import Control, is_shown
 from dualpipe_ref.plot.live import answer, controls, nearest
-from dualpipe_ref.plot.widget import LanesView, LedgerView, PacketsView, TimelineViewer
+from dualpipe_ref.plot.widget import LanesView, LedgerView, PacketsView, RingView, TimelineViewer
 from dualpipe_ref.schedule.errors import InputError
 
 try:
@@ -26,6 +26,7 @@ _SHOWN_BY: dict[str, Any] = {
     "footprint": LedgerView,
     "volume": LedgerView,
     "packets": PacketsView,
+    "ring": RingView,
 }
 
 

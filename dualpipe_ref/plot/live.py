@@ -15,6 +15,7 @@ from dualpipe_ref.plot import (
     footprint_view,
     lanes_view,
     packets_view,
+    ring_view,
     timeline_view,
     volume_view,
     waiting_view,
@@ -40,6 +41,7 @@ VIEWS = {
     "lanes": View(lanes_view.answer, lanes_view.controls, lanes_view.NAMES),
     "footprint": View(footprint_view.answer, footprint_view.controls, footprint_view.NAMES),
     "volume": View(volume_view.answer, volume_view.controls, volume_view.NAMES),
+    "ring": View(ring_view.answer, ring_view.controls, ring_view.NAMES),
     "packets": View(packets_view.answer, packets_view.controls, packets_view.NAMES),
 }
 

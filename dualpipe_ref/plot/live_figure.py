@@ -111,6 +111,18 @@ def packets(*, alt: str = "", **state: Any) -> Any:
     return _page_element("packets", state, picture.data)
 
 
+def rings(**state: Any) -> Any:
+    """What the search of all schedules finds in a ring with a mistake, step by step; see `comm.protocol.ring_mistakes`.
+
+    `state` are the values to start with: mistake, slots, messages.
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("ring", state)
+    from dualpipe_ref.plot.ring_data import as_html
+
+    return _page_element("ring", state, as_html(answer("ring", state)))
+
+
 def drag_lanes(*, alt: str = "", **state: Any) -> Any:
     """The lanes of an overlapped pair, whose pieces can be moved; see `simulate.lanes`.
 

@@ -66,12 +66,21 @@ class PacketsView(anywidget.AnyWidget):
     data = traitlets.Dict().tag(sync=True)
 
 
+class RingView(anywidget.AnyWidget):
+    """A schedule of a ring, step by step: what `dualpipe_ref.plot.live.answer("ring", state)` returns."""
+
+    _esm = bundle("ring.js")
+    data = traitlets.Dict().tag(sync=True)
+
+
 def viewer_of(data: dict[str, Any]) -> anywidget.AnyWidget:
-    """The widget that shows these data, of a timeline or of lanes, to look at.
+    """The widget that shows these data, of a timeline, of lanes or of a ring, to look at.
 
     >>> type(viewer_of({"view": "lanes"})).__name__, type(viewer_of({"ops": []})).__name__
     ('LanesView', 'TimelineViewer')
     """
+    if data.get("view") == "ring":
+        return RingView(data=data)
     if data.get("view") == "lanes":
         return LanesView(data=data, fixed=True)
     return TimelineViewer(data=data)

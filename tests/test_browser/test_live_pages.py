@@ -30,7 +30,7 @@ def pages_with(words: str) -> list[str]:
 
 
 FIGURES = pages_with(
-    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\("
+    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\(|^rings\("
 )
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
@@ -41,6 +41,7 @@ CHANGES = {
     "footprint": {"device": "60"},
     "volume": {"tokens": "1000"},
     "packets": {"tokens": "2"},
+    "ring": {"slots": "3"},
 }
 WORDS = {
     "timeline": ".summary",
@@ -49,6 +50,7 @@ WORDS = {
     "footprint": ".sentence",
     "volume": ".sentence",
     "packets": ".sentence",
+    "ring": ".sentence",
 }
 
 

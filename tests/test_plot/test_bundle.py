@@ -10,7 +10,7 @@ import pytest
 
 from dualpipe_ref.plot.bundle import bundle
 
-ENTRIES = ("viewer.js", "ledger.js", "lanes.js", "packets.js")
+ENTRIES = ("viewer.js", "ledger.js", "lanes.js", "packets.js", "ring.js")
 MODULES = sorted(
     path.name
     for path in resources.files("dualpipe_ref.plot").joinpath("web").iterdir()

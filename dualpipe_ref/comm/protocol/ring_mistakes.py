@@ -33,9 +33,9 @@ class RingMistake(NamedTuple):
         """
         return explore(self.world(messages, size), True, self.weakened, self.rewrite)
 
-    def ran(self, messages: int, size: int, seed: int) -> Outcome:
-        """One adversarial schedule, on weak memory."""
-        return run(self.world(messages, size), seed, True, self.weakened, self.rewrite)
+    def ran(self, messages: int, size: int, seed: int, keep: int = 0) -> Outcome:
+        """One adversarial schedule, on weak memory; `keep` of its last events."""
+        return run(self.world(messages, size), seed, True, self.weakened, self.rewrite, keep)
 
 
 RING_MISTAKES: tuple[RingMistake, ...] = (

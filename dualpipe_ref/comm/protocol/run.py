@@ -20,7 +20,7 @@ from dualpipe_ref.comm.protocol.operations import (
 from dualpipe_ref.comm.protocol.schedules import Crowd, picker
 from dualpipe_ref.comm.protocol.sequential import Sequential
 from dualpipe_ref.comm.protocol.sites import Weakened
-from dualpipe_ref.comm.protocol.trace import Event, event_of
+from dualpipe_ref.comm.protocol.trace import Event, delivered, event_of
 from dualpipe_ref.comm.protocol.weak import Weak
 from dualpipe_ref.comm.protocol.world import Records, World, footprint
 
@@ -94,10 +94,11 @@ class Run:
 
     def _deliver(self, queue: int) -> Event:
         self.steps += 1
-        what = self.memory.deliver(queue, self._choose(self.memory.deliveries(queue)))
+        choice = self._choose(self.memory.deliveries(queue))
+        event, *_ = delivered(self.world.queues[queue], self.memory, choice)
         self._wake()
         self._watch_queue(queue)
-        return Event(self.world.queues[queue].name, "", what)
+        return event
 
     def _step(self, actor: int) -> Event | None:
         """Let one act and tell of it, if somebody wants to know.

@@ -17,7 +17,7 @@ from dualpipe_ref.comm.protocol.reduction import (
 from dualpipe_ref.comm.protocol.run import Rewrite, memory_of
 from dualpipe_ref.comm.protocol.sequential import reached
 from dualpipe_ref.comm.protocol.sites import Weakened
-from dualpipe_ref.comm.protocol.trace import Event, Logged, event_of, leading_to, plain
+from dualpipe_ref.comm.protocol.trace import Event, Logged, delivered, event_of, leading_to
 from dualpipe_ref.comm.protocol.world import World, footprint
 
 # The local states of all roles, and the memory.
@@ -204,12 +204,9 @@ class Explorer:
         if actor >= len(self.locals):
             queue = actor - len(self.locals)
             self.memory.state = state[1]
-            posted = self.memory.pending[queue][choice[0]]
-            what = self.memory.deliver(queue, choice)
-            newest = plain(self.memory.newest(posted.target))
-            event = Event(self.world.queues[queue].name, "", what, posted.target.name, newest)
-            reads = frozenset() if posted.source is None else frozenset([posted.source])
-            self.log.append(Logged(event, actor, reads, frozenset([posted.target])))
+            event, source, target = delivered(self.world.queues[queue], self.memory, choice)
+            reads = frozenset() if source is None else frozenset([source])
+            self.log.append(Logged(event, actor, reads, frozenset([target])))
             return state[0], self.memory.state
         self.memory.state = state[1]
         ride = self._ride(actor, state[0][actor])

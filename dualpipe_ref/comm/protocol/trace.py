@@ -8,14 +8,15 @@ from dualpipe_ref.comm.protocol import operations as ops
 
 
 class Event(NamedTuple):
-    """One step of a schedule: who, at which site, what in words; and for pictures the place that it is about and the
-    value there, of a message its counter (None where the slot is empty)."""
+    """One step of a schedule: who, at which site, what in words; and for pictures the place that it is about, the
+    value there, of a message its counter (None where the slot is empty), and whether it was put there by this step."""
 
     role: str
     site: str
     what: str
     place: str = ""
     value: int | None = None
+    changes: bool = False
 
     def __str__(self) -> str:
         return f"{self.role}: {self.what}" + (f"  [{self.site}]" if self.site else "")
@@ -52,7 +53,19 @@ def event_of(role: str, operation: ops.Operation, result: Any) -> Event:
     ('sender: stores 3 in tail  [ring.sender.tail]', 'tail', 3)
     """
     place, value = _seen(operation, result)
-    return Event(role, operation.site, told(operation, result), place, value)
+    changes = isinstance(operation, ops.Write | ops.Store)
+    return Event(role, operation.site, told(operation, result), place, value, changes)
+
+
+def delivered(
+    queue: ops.Queue, memory: Any, choice: Any
+) -> tuple[Event, ops.Location | None, ops.Location]:
+    """Let a queue pair do one thing that is posted: what happened, what it copied (None for a word), and to where."""
+    posted = memory.pending[queue.number][choice[0]]
+    what = memory.deliver(queue.number, choice)
+    value = plain(memory.newest(posted.target))
+    event = Event(queue.name, "", what, posted.target.name, value, True)
+    return event, posted.source, posted.target
 
 
 def plain(value: Any) -> int | None:
