@@ -17,9 +17,9 @@
 [0, 0, 0, 0, 1, 1, 1, 1]
 """
 
-from dualpipe_ref.comm.transport.emulated.coverage import Coverage
+from dualpipe_ref.comm.transport.emulated.coverage import Coverage, Stall
 from dualpipe_ref.comm.transport.emulated.regions import KernelError
 from dualpipe_ref.comm.transport.emulated.stuck import Deadlock
 from dualpipe_ref.comm.transport.emulated.transport import Emulated
 
-__all__ = ["Coverage", "Deadlock", "Emulated", "KernelError"]
+__all__ = ["Coverage", "Deadlock", "Emulated", "KernelError", "Stall"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from dualpipe_ref.comm.kernels.machine import bind
 from dualpipe_ref.comm.transport import copying
+from dualpipe_ref.comm.transport.emulated.coverage import Coverage
 from dualpipe_ref.comm.transport.emulated.cuda import Cuda
 from dualpipe_ref.comm.transport.emulated.machine import Machine
 from dualpipe_ref.comm.transport.emulated.ptx import Ptx
@@ -58,16 +58,21 @@ class Launch:
         }
         if element is not None:
             names["element"] = element
-        bound = bind(kernel, names)
-        begin = _traced(bound, plan, machine.coverage)
+        functions: list[Callable[..., Any]] = []
+        bound = bind(kernel, names, wrap=lambda function: _noted(function, functions))
+        begin = _counted(bound, plan, functions, machine.coverage)
         for number in range(blocks * len(emulated.ranks)):
             rank, sm = divmod(number, blocks)
             if rank not in emulated.absent:
                 owners = {None, emulated.topology.node_of(rank)}
                 machine.place(Block(number, rank, sm), begin, threads, emulated.lanes, owners)
         self.memory.begin()
-        with np.errstate(all="ignore"):
-            machine.run()
+        try:
+            with np.errstate(all="ignore"):
+                machine.run()
+        finally:
+            if machine.coverage is not None:
+                machine.coverage.stop()
 
     def _link(self) -> Any:
         if self.emulated.link == "copying":
@@ -83,16 +88,24 @@ def _queues(emulated: Emulated, blocks: int) -> int:
     return topology.ranks * topology.nodes * QUEUES_PER_BLOCK * (blocks + 1)
 
 
-def _traced(kernel: Callable[..., Any], plan: Any, coverage: Any) -> Callable[[], None]:
+def _noted(function: Any, functions: list[Callable[..., Any]]) -> Any:
+    functions.append(function)
+    return function
+
+
+def _counted(
+    kernel: Callable[..., Any],
+    plan: Any,
+    functions: list[Callable[..., Any]],
+    coverage: Coverage | None,
+) -> Callable[[], None]:
+    """What a thread runs."""
     if coverage is None:
         return lambda: kernel(plan)
+    coverage.follow([kernel, *functions])
 
     def begin() -> None:
-        before = sys.gettrace()
-        sys.settrace(coverage.trace)
-        try:
-            kernel(plan)
-        finally:
-            sys.settrace(before)
+        coverage.start()
+        kernel(plan)
 
     return begin

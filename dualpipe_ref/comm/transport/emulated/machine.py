@@ -252,6 +252,8 @@ class Machine:
 
     def watch(self, address: int) -> None:
         """The running warp looks at a word: it is woken when that changes."""
+        if self.coverage is not None:
+            self.coverage.look()
         watchers = self.watchers.get(address)
         if watchers is None:
             self.watchers[address] = {self.current.warp}
@@ -270,7 +272,7 @@ class Machine:
     def nap(self, nanoseconds: int) -> None:
         thread = self.current
         if self.coverage is not None:
-            self.coverage.stall(thread)
+            self.coverage.stall()
         if thread.seen_changes == thread.warp.changes:
             thread.due = self.clock + int(nanoseconds)
             self.sleepers[thread.number] = thread
