@@ -14,42 +14,36 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from dualpipe_ref.comm.protocol.schedules import Crowd
 from dualpipe_ref.comm.transport.emulated.coverage import Coverage
 from dualpipe_ref.comm.transport.emulated.places import trail_of
 from dualpipe_ref.comm.transport.emulated.regions import KernelError
 from dualpipe_ref.comm.transport.emulated.schedules import People, kind_of
+from dualpipe_ref.comm.transport.emulated.sleeping import Sleeping
 from dualpipe_ref.comm.transport.emulated.stuck import Deadlock, describe
 from dualpipe_ref.comm.transport.emulated.threads import Block, Thread, Warp
 
-# So often may all threads wake, look and go back to sleep before nothing more is expected.
-VAIN_ROUNDS = 48
 # So many steps may pass without any word changing, any thread ending or anything arriving.
 IDLE_STEPS = 3_000_000
 # One in so many plain accesses gives way, on average.
 PLAIN_SHARE = 6
 
 
-class Machine:
+class Machine(Sleeping):
     """All blocks of all ranks of one launch."""
 
     def __init__(self, seed: int, coverage: Coverage | None, engines: int, leaps: bool) -> None:
         self.draw = random.Random(f"emulated {seed}")
-        self.seed, self.coverage, self.leaps = seed, coverage, leaps
+        super().__init__(coverage, leaps)
+        self.seed = seed
         self.threads: list[Thread] = []
         self.blocks: list[Block] = []
-        self.ready = Crowd()
-        self.sleepers: dict[int, Thread] = {}
-        self.watchers: dict[int, set[Warp]] = {}
         self.engines = engines
         # Does the next thing that a queue pair has to do; set by the link.
         self.engine: Callable[[int], None] | None = None
         # Lets threads that met at a barrier know what each knew; set by weak memory.
         self.merge: Callable[[list[Thread]], None] | None = None
-        self.clock = self.progress = self.steps = self.switches = 0
-        self._seen_progress = self._vain_rounds = self._step_of_progress = 0
+        self.switches = self._step_of_progress = 0
         self._countdown = 1
-        self.current: Any = None
         self.live = 0
 
     # Setting up
@@ -97,9 +91,9 @@ class Machine:
             raise
         except KernelError as error:
             place = trail_of(error.__traceback__)
-            raise KernelError(f"{self.who(self.current)}, {place}: {error}") from None
+            raise KernelError(f"{self.current.who}, {place}: {error}") from None
         except Exception as error:
-            error.add_note(f"{self.who(self.current)}, {trail_of(error.__traceback__)}")
+            error.add_note(f"{self.current.who}, {trail_of(error.__traceback__)}")
             raise
         finally:
             self.close()
@@ -110,12 +104,6 @@ class Machine:
             if thread and not thread.dead:
                 thread.parent = getcurrent()
                 thread.throw()
-
-    def who(self, thread: Thread) -> str:
-        return (
-            f"rank {thread.block.rank}, block {thread.block.number}, "
-            f"warp {thread.warp.number}, lane {thread.lane}"
-        )
 
     # Taking turns
 
@@ -151,10 +139,12 @@ class Machine:
     def _choose(self) -> Thread:
         threads = self.threads
         if self.steps - self._step_of_progress > IDLE_STEPS:
-            raise Deadlock(describe(self, "threads move on and on, and nothing comes of it"))
+            raise Deadlock(self.describe("threads move on and on, and nothing comes of it"))
+        if self.steps >= self.next_wake:
+            self.wake_longest()
         while True:
             if not self.ready.members:
-                self._idle()
+                self.idle()
             one = self.pick()
             if one < len(threads):
                 return threads[one]
@@ -162,6 +152,8 @@ class Machine:
 
     def _deliver(self, one: int) -> None:
         assert self.engine is not None
+        self.steps += 1
+        self.clock += 1
         self.engine(one - len(self.threads))
 
     def post(self, queue: int) -> None:
@@ -170,10 +162,6 @@ class Machine:
 
     def drained(self, queue: int) -> None:
         self.ready.discard(len(self.threads) + queue)
-
-    def wake(self, thread: Thread) -> None:
-        thread.waits = ""
-        self.ready.add(thread.number)
 
     def _leave(self, thread: Thread) -> None:
         self.ready.discard(thread.number)
@@ -191,6 +179,9 @@ class Machine:
         """Something happened that others may have waited for."""
         self.progress += 1
         self._step_of_progress = self.steps
+
+    def describe(self, why: str) -> str:
+        return describe(self, why)
 
     # Meeting
 
@@ -247,56 +238,3 @@ class Machine:
         for thread in block.threads:
             if thread.waits == "block":
                 self.wake(thread)
-
-    # Sleeping
-
-    def watch(self, address: int) -> None:
-        """The running warp looks at a word: it is woken when that changes."""
-        if self.coverage is not None:
-            self.coverage.look()
-        watchers = self.watchers.get(address)
-        if watchers is None:
-            self.watchers[address] = {self.current.warp}
-        else:
-            watchers.add(self.current.warp)
-
-    def changed(self, address: int) -> None:
-        """A word changed that somebody watches."""
-        for warp in self.watchers.pop(address):
-            warp.changes += 1
-            for thread in warp.threads:
-                if thread.waits == "nap":
-                    del self.sleepers[thread.number]
-                    self.wake(thread)
-
-    def nap(self, nanoseconds: int) -> None:
-        thread = self.current
-        if self.coverage is not None:
-            self.coverage.stall()
-        if thread.seen_changes == thread.warp.changes:
-            thread.due = self.clock + int(nanoseconds)
-            self.sleepers[thread.number] = thread
-            self.block("nap")
-        else:
-            self.give_way()
-        thread.seen_changes = thread.warp.changes
-
-    def _idle(self) -> None:
-        """Nobody can move: the clock jumps until all that sleep look again."""
-        if self.progress != self._seen_progress:
-            self._seen_progress, self._vain_rounds = self.progress, 0
-        self._vain_rounds += 1
-        if not self.sleepers:
-            raise Deadlock(describe(self, "nobody can move"))
-        if self._vain_rounds > VAIN_ROUNDS and not self.leaps:
-            raise Deadlock(
-                describe(self, "nobody can move: all look in vain at words that nobody will change")
-            )
-        self.clock = max(thread.due for thread in self.sleepers.values())
-        if self._vain_rounds > VAIN_ROUNDS:
-            # Time passes faster and faster, so that waits of seconds end.
-            self.clock += 1 << min(self._vain_rounds - VAIN_ROUNDS + 6, 50)
-        sleepers = list(self.sleepers.values())
-        self.sleepers.clear()
-        for thread in reversed(sleepers):
-            self.wake(thread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from dualpipe_ref.comm.kernels.waiting import COUNT, HEAD, TAIL
@@ -24,9 +25,11 @@ def describe(machine: Machine, why: str) -> str:
     places: dict[str, list[str]] = {}
     for thread in machine.threads:
         if not thread.dead:
-            frame = kernel_frame(thread.gr_frame if thread is not machine.current else _running())
+            frame = kernel_frame(
+                thread.gr_frame if thread is not machine.current else sys._getframe(1)
+            )
             place = _place(frame, HOW.get(thread.waits, "runs")) if frame else "has not begun"
-            places.setdefault(place, []).append(machine.who(thread))
+            places.setdefault(place, []).append(thread.who)
     lines = [
         f"  {place}: {people[0]}" + (f" and {len(people) - 1} more" if len(people) > 1 else "")
         for place, people in sorted(
@@ -37,12 +40,6 @@ def describe(machine: Machine, why: str) -> str:
     if more > 0:
         lines = [*lines[:MOST_LINES], f"  ... and {more} more places"]
     return "\n".join([f"{why}; {machine.live} threads have not ended:", *lines])
-
-
-def _running() -> Any:
-    import sys
-
-    return sys._getframe(2)
 
 
 def _place(frame: Any, how: str) -> str:

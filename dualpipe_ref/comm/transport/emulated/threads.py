@@ -38,6 +38,11 @@ class Thread(greenlet):
         self.seen_changes = 0
         self.result: Any = None
 
+    @property
+    def who(self) -> str:
+        block = self.block
+        return f"rank {block.rank}, block {block.number}, warp {self.warp.number}, lane {self.lane}"
+
 
 class Warp:
     """Lanes that meet: each brings a value, and all get all of them."""
