@@ -10,7 +10,6 @@ import numpy as np
 
 from dualpipe_ref.comm.kernels.machine import bind
 from dualpipe_ref.comm.transport import copying
-from dualpipe_ref.comm.transport.emulated.coverage import Coverage
 from dualpipe_ref.comm.transport.emulated.cuda import Cuda
 from dualpipe_ref.comm.transport.emulated.machine import Machine
 from dualpipe_ref.comm.transport.emulated.ptx import Ptx
@@ -60,7 +59,7 @@ class Launch:
             names["element"] = element
         functions: list[Callable[..., Any]] = []
         bound = bind(kernel, names, wrap=lambda function: _noted(function, functions))
-        begin = _counted(bound, plan, functions, machine.coverage)
+        begin = _counted(bound, plan, functions, machine)
         for number in range(blocks * len(emulated.ranks)):
             rank, sm = divmod(number, blocks)
             if rank not in emulated.absent:
@@ -97,15 +96,22 @@ def _counted(
     kernel: Callable[..., Any],
     plan: Any,
     functions: list[Callable[..., Any]],
-    coverage: Coverage | None,
+    machine: Machine,
 ) -> Callable[[], None]:
     """What a thread runs."""
+    coverage = machine.coverage
     if coverage is None:
-        return lambda: kernel(plan)
+
+        def begin() -> None:
+            machine.wait_for_start()
+            kernel(plan)
+
+        return begin
     coverage.follow([kernel, *functions])
 
-    def begin() -> None:
+    def begin_counted() -> None:
+        machine.wait_for_start()
         coverage.start()
         kernel(plan)
 
-    return begin
+    return begin_counted

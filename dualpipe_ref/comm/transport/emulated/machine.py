@@ -75,10 +75,12 @@ class Machine(Sleeping):
         for thread in reversed(self.threads):
             self.ready.add(thread.number)
         self.pick = kind_of(self.seed)(self.draw, self.ready, people)
-        hub = getcurrent()
+        hub = self._hub = getcurrent()
         for thread in self.threads:
             thread.parent = hub
             thread.gr_context = copy_context()
+            # All begin here, not in one another: so the stack of each is as short as it can be.
+            thread.switch()
         try:
             while self.live:
                 self.current = self._choose()
@@ -97,6 +99,10 @@ class Machine(Sleeping):
             raise
         finally:
             self.close()
+
+    def wait_for_start(self) -> None:
+        """A thread exists, and waits for its first turn."""
+        self._hub.switch()
 
     def close(self) -> None:
         """End all threads that have not ended."""
