@@ -10,7 +10,6 @@ from dualpipe_ref.plot.figure import (
     TEXT,
     Axes,
     Figure,
-    MaxNLocator,
     add_axes,
     new_figure,
     put_text,
@@ -21,7 +20,7 @@ from dualpipe_ref.plot.palette import Palette, Theme, palette
 from dualpipe_ref.schedule.errors import InputError
 
 WIDTH, LEFT, RIGHT = 8.0, 0.95, 0.15  # inches
-TITLE, ROW, BETWEEN, FOOT = 0.34, 0.72, 0.14, 0.52  # heights in inches
+TITLE, ROW, BETWEEN, FOOT = 0.34, 0.72, 0.2, 0.52  # heights in inches
 
 
 def draw_packets(ways: Mapping[str, Traffic], *, theme: Theme = "light") -> Figure:
@@ -53,7 +52,9 @@ def draw_packets(ways: Mapping[str, Traffic], *, theme: Theme = "light") -> Figu
             counts = [sum(column) for column in zip(*use[link], strict=True)]
             colour = colours.highlight if link == RDMA else colours.ink
             axes.bar(range(len(counts)), counts, width=0.8, color=colour)
+            axes.set_yticks([0, max(1, *counts)])
             axes.set_xlim(-0.5, ticks + 0.5)
+            axes.set_xticks(range(0, ticks + 1, max(1, 10 * round(ticks / 100))))
             _name(axes, link, colours, is_last=row == 1)
     put_text(
         figure, 0.05, 0.12, "messages\nin a tick", colours.muted, fontsize=TEXT, linespacing=1.2
@@ -63,7 +64,7 @@ def draw_packets(ways: Mapping[str, Traffic], *, theme: Theme = "light") -> Figu
 
 def _name(axes: Axes, link: str, colours: Palette, is_last: bool) -> None:
     axes.set_ylabel(link, color=colours.ink, fontsize=TEXT, fontfamily=FONT)
-    axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    axes.yaxis.set_label_coords(-0.055, 0.5)
     axes.tick_params(color=colours.muted, labelcolor=colours.ink, labelsize=TEXT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(colours.muted)
