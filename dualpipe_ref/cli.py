@@ -175,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
     made.add_argument(
-        "name", choices=["memory", "schedule", "search", "split", "step", "trace", "train"]
+        "name",
+        choices=["memory", "protocol", "schedule", "search", "split", "step", "trace", "train"],
     )
     made.add_argument("--out", metavar="FILE")
     return parser

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.memory import draw_memory
     from dualpipe_ref.plot.packets_figure import draw_packets
     from dualpipe_ref.plot.placement import draw_placements
+    from dualpipe_ref.plot.ring_figure import draw_handoff, draw_ring
     from dualpipe_ref.plot.routes import draw_routes
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
@@ -50,10 +51,12 @@ _LATE = {
     "draw_comparison": "dualpipe_ref.plot.comparison",
     "draw_curves": "dualpipe_ref.plot.curves",
     "draw_footprint": "dualpipe_ref.plot.footprint",
+    "draw_handoff": "dualpipe_ref.plot.ring_figure",
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
     "draw_packets": "dualpipe_ref.plot.packets_figure",
     "draw_placements": "dualpipe_ref.plot.placement",
+    "draw_ring": "dualpipe_ref.plot.ring_figure",
     "draw_routes": "dualpipe_ref.plot.routes",
     "draw_violation": "dualpipe_ref.plot.violation",
 }
@@ -76,10 +79,12 @@ __all__ = [
     "draw_comparison",
     "draw_curves",
     "draw_footprint",
+    "draw_handoff",
     "draw_lanes",
     "draw_memory",
     "draw_packets",
     "draw_placements",
+    "draw_ring",
     "draw_routes",
     "draw_timeline",
     "draw_violation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ def answer(state: Mapping[str, Any]) -> dict[str, Any]:
     passed, run = runs(case)
     return ring_data(
         sentence_of(case, found),
-        trace_of(found, run),
+        found.trace or run,
         places_of(case),
         facts=_facts(case, found, passed),
     )
@@ -72,11 +72,6 @@ def runs(case: Case) -> tuple[int, tuple[Event, ...]]:
     found = [case.mistake.ran(case.messages, case.slots, seed) for seed in range(RUNS)]
     shown = case.mistake.ran(case.messages, case.slots, 0, keep=1000)
     return sum(one.is_right for one in found), shown.trace
-
-
-def trace_of(found: Explored, run: Sequence[Event]) -> Sequence[Event]:
-    """The schedule to look at, without what touches no memory."""
-    return [event for event in (found.trace or run) if event.place]
 
 
 def sentence_of(case: Case, found: Explored) -> str:

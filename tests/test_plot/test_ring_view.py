@@ -36,7 +36,7 @@ def test_the_verdict_is_that_of_the_search(state: dict[str, Any]) -> None:
     assert (" right" in data["sentence"]) == found.is_right
     if not found.is_right:
         assert f" {found.kind} after" in data["sentence"]
-        assert data["facts"][2]["value"] == f"{len(found.trace)} steps"
+        assert data["facts"][2]["value"] == f"{len(data['steps']) - 1} steps"
 
 
 @settings(max_examples=40)
