@@ -145,10 +145,25 @@ class Clock:
         }
         return LayerTimes({(Part.ATTENTION, kind): none for kind in (F, I, W)} | times)
 
+    @cached_property
+    def embedding(self) -> LayerTimes:
+        """Rows that are looked up, and their gradients added to float32 ones; in the same form."""
+        count = self.setting.share * self.setting.shape.hidden
+        times = {
+            (Part.MLP, F): Compute(_ns(self.bytes(4 * count))),
+            (Part.MLP, W): Compute(_ns(self.bytes(10 * count))),
+        }
+        none = {
+            (part, kind): Compute() for part in (Part.ATTENTION, Part.MLP) for kind in (F, I, W)
+        }
+        return LayerTimes(none | times)
+
     def joining(self) -> Compute:
         """The product of multi-token prediction that joins two hidden vectors to one, forward; its backward is twice that."""
         hidden = self.setting.shape.hidden
-        return Compute(_ns(self.product(Product("joining", self.setting.tokens, 2 * hidden, hidden))))
+        return Compute(
+            _ns(self.product(Product("joining", self.setting.tokens, 2 * hidden, hidden)))
+        )
 
 
 def _ns(seconds: float) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dualpipe_ref.simulate.chunk_bytes import Batch, ChunkBytes
+from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.plan import Plan
 from dualpipe_ref.simulate.deployment import Sharing, stage_bytes
 from dualpipe_ref.simulate.footprint import Level, StageBytes, footprint
@@ -14,16 +15,16 @@ from dualpipe_ref.simulate.shapes import Parameters
 from dualpipe_ref.simulate.timeline import Timeline
 
 
-def stages_of(plan: Plan) -> list[StageBytes]:
+def stages_of(layout: Layout) -> list[StageBytes]:
     """The bytes of each stage on one rank."""
-    return [_stage(plan, stage) for stage in range(plan.placement.stages)]
+    return [_stage(layout, stage) for stage in range(layout.last + 1)]
 
 
-def parameters_of(plan: Plan, stage: int) -> Parameters:
+def parameters_of(layout: Layout, stage: int) -> Parameters:
     """Of all tensor-parallel ranks and all experts; multi-token prediction shares embedding and head."""
-    shape, last = plan.shape, plan.placement.stages - 1
-    total = Parameters(0, 0)
-    for layer in plan.layers[stage]:
+    plan, last = layout.plan, layout.last
+    shape, total = plan.shape, Parameters(0, 0)
+    for layer in layout.layers[stage]:
         total = total.plus(shape.layer(layer))
     ends = shape.embedding * ((stage == 0) + (stage == last))
     total = total.plus(Parameters(ends, 0))
@@ -37,24 +38,23 @@ def sharing_of(plan: Plan) -> Sharing:
     return Sharing(side, max(1, copies), plan.placement.directions)
 
 
-def held_of(plan: Plan, stage: int) -> tuple[float, float]:
+def held_of(layout: Layout, stage: int) -> tuple[float, float]:
     """Parameters of one rank: dense ones, cut by tensor-parallel ranks, and experts."""
-    own = parameters_of(plan, stage)
+    plan, own = layout.plan, parameters_of(layout, stage)
     return own.dense / plan.tensor, own.experts / plan.expert_ranks
 
 
-def _stage(plan: Plan, stage: int) -> StageBytes:
-    own = parameters_of(plan, stage)
+def _stage(layout: Layout, stage: int) -> StageBytes:
+    plan, own = layout.plan, parameters_of(layout, stage)
     cut = Parameters(-(-own.dense // plan.tensor), own.experts)
     tokens = plan.micro * plan.length
     narrow = 1 if plan.precision == "fp8" else None
     batch = Batch(1, tokens, bytes=2, cached=narrow, expert_ranks=max(1, plan.expert_ranks))
-    layers = list(plan.layers[stage])
-    if stage == plan.placement.stages - 1 and plan.predicting:
+    layers = list(layout.layers[stage])
+    if stage == layout.last and plan.predicting:
         layers += [plan.shape.layers - 1] * plan.shape.predicting_layers
-    chunk = fused_chunk(
-        plan.shape, batch, stage, plan.placement.stages, policy=plan.policy, layers=layers
-    )
+    count = layout.last + 1
+    chunk = fused_chunk(plan.shape, batch, stage, count, policy=plan.policy, layers=layers)
     made = stage_bytes(cut, _cut(chunk, plan.tensor), plan.stored, sharing_of(plan))
     if plan.zero >= 2:
         made = replace(made, gradients=-(-made.gradients // plan.data))
@@ -78,6 +78,6 @@ def _cut(chunk: ChunkBytes, tensor: int) -> ChunkBytes:
     )
 
 
-def peaks_of(plan: Plan, timeline: Timeline) -> tuple[Level, ...]:
+def peaks_of(layout: Layout, timeline: Timeline) -> tuple[Level, ...]:
     """The highest level of each rank."""
-    return footprint(timeline, stages_of(plan)).peaks
+    return footprint(timeline, stages_of(layout)).peaks

@@ -9,6 +9,7 @@ from functools import cached_property
 from dualpipe_ref.schedule import Schedule, build
 from dualpipe_ref.schedule.ir import Placement
 from dualpipe_ref.schedule.kinds import placement_of, slots_of
+from dualpipe_ref.simulate.cluster import overlapped
 from dualpipe_ref.simulate.cluster.constants import Kernels
 from dualpipe_ref.simulate.cluster.device import DEVICES, Device
 from dualpipe_ref.simulate.cluster.layer import Clock
@@ -26,7 +27,8 @@ class Plan:
     `gpus` = pipeline x tensor x data; `expert_ranks` of the tensor x data ranks at one place of the pipelines share the experts.
     `sequences` of `length` tokens make a step, `micro` of them a micro-batch. `sms` are reserved in overlapped pairs (None: what
     the transport asks for). `policy` is what the backward makes again. `zero` 1 shares out optimizer states, 2 gradients, too.
-    `slow` has factors for single GPUs that take longer for everything.
+    `slow` has factors for single GPUs that take longer for everything. `split` is how many layers each stage has (None: as
+    `layout.shared_out` finds best).
 
     >>> plan = Plan()
     >>> plan.data, plan.microbatches, plan.grid.nodes
@@ -54,6 +56,7 @@ class Plan:
     zero: int = 1
     kernels: Kernels = field(default_factory=Kernels)
     slow: Mapping[int, float] = field(default_factory=dict)
+    split: tuple[int, ...] | None = None
 
     @property
     def data(self) -> int:
@@ -72,22 +75,22 @@ class Plan:
 
     @property
     def reserved(self) -> int:
-        """SMs that an overlapped pair takes from computation; without experts there is nothing to overlap."""
+        """SMs that an overlapped pair takes from computation; without experts elsewhere there is nothing to overlap."""
         if not self.shape.experts or self.expert_ranks == 1 or not self.transport.needs_sms:
             return 0
         return self.transport.sms if self.sms is None else self.sms
 
     @property
-    def slots(self) -> int:
-        return slots_of(self.schedule, self.chunks)
-
-    @property
     def placement(self) -> Placement:
-        return placement_of(self.schedule, self.pipeline, self.slots)
+        kind = "interleaved" if self.schedule == overlapped.NAME else self.schedule
+        return placement_of(kind, self.pipeline, slots_of(kind, self.chunks))
 
     @cached_property
     def order(self) -> Schedule:
         """The schedule."""
+        if self.schedule == overlapped.NAME:
+            chunks = slots_of("interleaved", self.chunks)
+            return overlapped.interleaved_overlapped(self.pipeline, self.microbatches, chunks)
         return build(self.schedule, self.pipeline, self.microbatches, self.chunks)
 
     @property
@@ -125,53 +128,3 @@ class Plan:
             self.precision,
         )
         return Clock(self.device, self.kernels, setting, self.policy)
-
-    @cached_property
-    def layers(self) -> list[list[int]]:
-        """The layers of each stage: see `shared_out`."""
-        return shared_out(self)
-
-
-def shared_out(plan: Plan) -> list[list[int]]:
-    """Which layers each stage holds, so that the busiest rank has as little as can be; a rank's stages count together.
-
-    All layers count alike; the last stage has head and multi-token prediction beside. One layer after another goes to the rank
-    with the least, there to the stage with fewest: for equal layers no way is better. A stage without a layer is legal only
-    where it has a head.
-
-    >>> [len(layers) for layers in shared_out(Plan())]
-    [2, 4, 4, 4, 4, 4, 4, 4, 5, 5, 4, 4, 4, 4, 4, 1]
-    """
-    placement, last = plan.placement, plan.placement.stages - 1
-    times = plan.clock
-    layer = _length(times, is_dense=bool(plan.shape.dense_layers == plan.shape.layers))
-    beyond = sum(one.on_sms + one.tensor for one in times.head.compute.values())
-    if plan.predicting and plan.shape.predicting_layers:
-        beyond += plan.shape.predicting_layers * (layer + beyond)
-    counts = [1] * last + [0]
-    owners: list[set[int]] = [set() for _ in counts]
-    for rank, homes in enumerate(placement.homes):
-        for _, stage in homes:
-            owners[stage].add(rank)
-
-    def load(stage: int) -> tuple[int, int, int]:
-        held = {
-            other for rank in owners[stage] for _, other in placement.homes[rank]
-        }
-        total = sum(counts[one] * layer for one in held) + (beyond if last in held else 0)
-        own = counts[stage] * layer + (beyond if stage == last else 0)
-        return total, own, stage
-
-    for _ in range(plan.shape.layers - last):
-        counts[min(range(last + 1), key=load)] += 1
-    starts = [sum(counts[:stage]) for stage in range(last + 2)]
-    return [list(range(starts[stage], starts[stage + 1])) for stage in range(last + 1)]
-
-
-def _length(clock: Clock, *, is_dense: bool) -> int:
-    """Nanoseconds of F, I and W of one layer's computation."""
-    from dualpipe_ref.simulate.cluster.stage import COMPUTING
-    from dualpipe_ref.simulate.cluster.work import F, I, W
-
-    found = [clock.compute(part, kind, is_dense) for part in COMPUTING for kind in (F, I, W)]
-    return sum(one.on_sms + one.tensor for one in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from dualpipe_ref.schedule.errors import InputError, require_int
 from dualpipe_ref.simulate.cluster.plan import Plan
@@ -92,12 +93,12 @@ def _check_gpus(plan: Plan) -> None:
 
 def _check_stages(plan: Plan) -> None:
     placement = plan.placement  # its own rules: an even P, say
-    most = plan.shape.layers + 1
+    most = plan.shape.layers + 2
     if placement.stages > most:
         per_rank = placement.stages // plan.pipeline
         nearest = max(2, most // per_rank)
         raise InputError(
-            f"every stage but the last has a layer: {plan.shape.layers} layers make {most} stages at most",
+            f"every stage but the first and the last has a layer: {plan.shape.layers} layers make {most} stages at most",
             f"{placement.stages} stages, {placement.stages - most} too many",
             f"pipeline = {nearest - (nearest % 2 if placement.directions == 2 else 0)}",
         )
@@ -161,7 +162,7 @@ def smaller(plan: Plan) -> Iterator[Plan]:
     """Plans that need less memory, those with the fewest changes first."""
     policies = ("none", "norms", "up-projections", "full")
     more = policies[policies.index(plan.policy) + 1 :]
-    cuts = [
+    cuts: list[dict[str, Any]] = [
         {},
         {"expert_ranks": 2 * plan.expert_ranks},
         {"pipeline": 2 * plan.pipeline},

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError
+from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.memory import peaks_of
-from dualpipe_ref.simulate.cluster.model import stage_times
 from dualpipe_ref.simulate.cluster.plan import Plan
 from dualpipe_ref.simulate.cluster.rules import check, smaller
 from dualpipe_ref.simulate.cluster.stage import StageTimes
@@ -25,10 +25,10 @@ Scales = tuple[float, ...] | None
 
 
 class Group(NamedTuple):
-    """Pipelines that run in lockstep, since they exchange tokens, and as many more that are exactly like them."""
+    """Pipelines that run in lockstep, since they exchange tokens, and how many of them are exactly alike."""
 
     scales: Scales
-    count: int
+    alike: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Step:
     """What a plan's step takes; made by `evaluate`. Times in whole nanoseconds."""
 
     plan: Plan
+    layout: Layout
     times: StageTimes
     groups: tuple[Group, ...]
     timelines: dict[Scales, Timeline]
@@ -117,7 +118,8 @@ def evaluate(plan: Plan, *, memory: bool = True) -> Step:
     True
     """
     check(plan)
-    times = stage_times(plan)
+    layout = Layout(plan)
+    times = layout.times()
     network = Network(latency=max(1, message_time(plan)))
     groups = groups_of(plan)
     timelines, free = {}, {}
@@ -125,8 +127,8 @@ def evaluate(plan: Plan, *, memory: bool = True) -> Step:
         costs = times.op_times(plan.order, scales)
         timelines[scales] = simulate(plan.order, costs, network)
         free[scales] = simulate(plan.order, costs)
-    peaks = peaks_of(plan, next(iter(timelines.values())))
-    step = Step(plan, times, groups, timelines, free, updates(plan), peaks)
+    peaks = peaks_of(layout, next(iter(timelines.values())))
+    step = Step(plan, layout, times, groups, timelines, free, updates(layout), peaks)
     if memory:
         _check_memory(step)
     return step
@@ -154,7 +156,7 @@ def _check_memory(step: Step) -> None:
 def fits(plan: Plan) -> bool:
     """Whether a legal plan fits in memory: peaks depend on the order alone, so no times are needed."""
     timeline = simulate(plan.order)
-    return max(peak.total for peak in peaks_of(plan, timeline)) <= plan.device.bytes
+    return max(peak.total for peak in peaks_of(Layout(plan), timeline)) <= plan.device.bytes
 
 
 def _changes(plan: Plan, other: Plan) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.memory import held_of, sharing_of
-from dualpipe_ref.simulate.cluster.plan import Plan
 
 
 class Update(NamedTuple):
@@ -20,19 +20,20 @@ class Update(NamedTuple):
         return self.gradients + self.optimizer + self.parameters
 
 
-def updates(plan: Plan) -> tuple[Update, ...]:
+def updates(layout: Layout) -> tuple[Update, ...]:
     """Of each rank of a pipeline."""
-    return tuple(_update(plan, rank) for rank in range(plan.pipeline))
+    return tuple(_update(layout, rank) for rank in range(layout.plan.pipeline))
 
 
-def _update(plan: Plan, rank: int) -> Update:
+def _update(layout: Layout, rank: int) -> Update:
     """Each GPU sends (g - 1)/g of what it has twice: gradients to those that sum them, parameters to all g copies."""
+    plan = layout.plan
     sharing = sharing_of(plan)
     dense_copies = plan.data * sharing.directions
     expert_copies = sharing.data_ranks * sharing.directions
     crossing, owned = 0.0, 0.0
     for stage in {stage for _, stage in plan.placement.homes[rank]}:
-        for held, group in zip(held_of(plan, stage), (dense_copies, expert_copies), strict=True):
+        for held, group in zip(held_of(layout, stage), (dense_copies, expert_copies), strict=True):
             crossing += held * (group - 1) / group
             owned += held / group
     stored = plan.stored

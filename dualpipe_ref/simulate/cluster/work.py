@@ -75,7 +75,9 @@ def products(setting: Setting, part: Part, is_dense: bool) -> list[Product]:
     shape, tensor, tokens = setting.shape, setting.tensor, setting.tokens
     if part is Part.ATTENTION:
         *inner, last = shape.attention_products
-        first = [Product(f"attention {n}", tokens, a, b // tensor) for n, (a, b) in enumerate(inner)]
+        first = [
+            Product(f"attention {n}", tokens, a, b // tensor) for n, (a, b) in enumerate(inner)
+        ]
         return [*first, Product("attention, out", tokens, last[0] // tensor, last[1])]
     if is_dense:
         wide = shape.dense_hidden // tensor
