@@ -157,3 +157,19 @@ def test_what_is_offered(state: dict[str, Any], legal: dict[str, Any]) -> None:
 def test_a_way_that_there_is_not() -> None:
     with pytest.raises(InputError, match="dispatch or combine"):
         answer("packets", {"way": "back"})
+
+
+def test_a_page_holds_the_packets_and_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("IPython")
+    from dualpipe_ref.plot import packets
+
+    from .test_live import content_of
+
+    monkeypatch.setenv("DUALPIPE_REF_PAGE", "1")
+    shown = packets(way="combine", tokens=2)
+    content = content_of(shown)
+    assert content["result"] == answer("packets", {"way": "combine", "tokens": 2})
+    assert content["state"] == {"way": "combine", "tokens": 2}
+    assert shown.data.count("<svg") == 2
+    assert "Combine of 32 tokens" in shown.data.split("dualpipe-fallback")[1]
