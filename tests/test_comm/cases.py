@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,11 +23,17 @@ class Case(NamedTuple):
 
 
 @st.composite
-def cases(draw: st.DrawFn, dtype: torch.dtype = torch.float64) -> Case:
+def cases(
+    draw: st.DrawFn,
+    dtype: torch.dtype = torch.float64,
+    hidden_sizes: Sequence[int] = (1, 2, 5),
+    most_gpus: int = 9,
+) -> Case:
     """1 to 3 nodes of 1 to 3 GPUs; ranks without tokens, experts without tokens, empty places."""
-    topology = Topology(draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    nodes = draw(st.integers(1, 3))
+    topology = Topology(nodes, draw(st.integers(1, max(1, min(3, most_gpus // nodes)))))
     experts = topology.ranks * draw(st.integers(1, 3))
-    k, hidden = draw(st.integers(1, min(experts, 4))), draw(st.sampled_from([1, 2, 5]))
+    k, hidden = draw(st.integers(1, min(experts, 4))), draw(st.sampled_from(hidden_sizes))
     inputs, routings = [], []
     for _ in range(topology.ranks):
         count = draw(st.integers(0, 5))

@@ -72,7 +72,7 @@ class _Known(NamedTuple):
 
 
 class OracleExchange:
-    """An `Exchange` of all ranks that does what `reference` does, in two levels. `launches` counts its calls."""
+    """An `Exchange` of all ranks that does what `reference` does, in two levels. `launches` counts the calls that it let through."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology, self.ranks = topology, range(topology.ranks)
@@ -81,9 +81,9 @@ class OracleExchange:
     def dispatch(
         self, outgoing: Sequence[Outgoing], experts: int, handles: Sequence[_Known] | None = None
     ) -> list[tuple[Received, _Known]]:
-        self.launches += 1
         layouts = [checked(one, self.topology, experts) for one in outgoing]
         check_alike([facts_of(one, experts) for one in outgoing])
+        self.launches += 1
         tokens = [one.tokens for one in outgoing]
         scales = [one.scales for one in outgoing if one.scales is not None]
         routings = [one.routing for one in outgoing]
