@@ -27,13 +27,14 @@ class CommTimeout(RuntimeError):  # noqa: N818 - named as the timeouts of Python
     `peer`, `word` ("head", "tail" or "count"), `seen`, `own`, `expected` and `seconds`.
 
     >>> roles = (Role("sender", "credit"), Role("forwarder", "messages"))
-    >>> raise CommTimeout([1, 1, 3, 5, 1, TAIL, 7, 6, 8], roles, seconds=10)
+    >>> raise CommTimeout([1, 1, 3, 5, 1, TAIL, 7, 6, 8, 10**10], roles)
     Traceback (most recent call last):
     dualpipe_ref.comm.errors.CommTimeout: forwarder of channel 3 on rank 5 waited 10.0 s for messages of rank 1: tail was 7, at least 8 expected; head 6
     """
 
-    def __init__(self, record: Sequence[int], roles: Sequence[Role], seconds: float) -> None:
-        _, role, channel, rank, peer, word, seen, own, expected = record[:9]
+    def __init__(self, record: Sequence[int], roles: Sequence[Role]) -> None:
+        _, role, channel, rank, peer, word, seen, own, expected, nanoseconds = record[:10]
+        seconds = nanoseconds / 1e9
         self.role, self.awaited = roles[role]
         self.channel = None if channel == NO_CHANNEL else channel
         self.rank, self.peer, self.word = rank, peer, _WORDS[word]

@@ -33,7 +33,7 @@ from dualpipe_ref.comm.kernels.direct_plan import (
 from dualpipe_ref.comm.kernels.machine import cuda, device, ptx
 from dualpipe_ref.comm.kernels.moving import block_of, lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import copy_input, copy_words, heap_of, own
-from dualpipe_ref.comm.kernels.waiting import TAIL, Who, all_lanes, wait
+from dualpipe_ref.comm.kernels.waiting import TAIL, Who, all_lanes, wait, wait_behind
 
 ROWS, WEIGHTS, SUMS, SUMMED_WEIGHTS = REST, REST + 1, REST + 2, REST + 3
 
@@ -177,7 +177,7 @@ def add_token(plan, rank, channel, token):
             start = rail_word_of(own(plan, rank, SENT_STARTS), lane(), channel, plan.gpus, plan)
             who = Who(HOME, channel, rank, lane() * plan.gpus + rank % plan.gpus, TAIL)
             tail = heap + rail_tail(plan, lane(), channel)
-            went_well = wait(plan, tail, at - start + 1, at - start, who)
+            went_well = wait_behind(plan, tail, at - start + 1, at - start, who)
             row = heap + rail_slot(plan, lane(), at)
     if not all_lanes(went_well):
         return False

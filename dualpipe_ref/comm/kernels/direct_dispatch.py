@@ -35,7 +35,7 @@ from dualpipe_ref.comm.kernels.direct_plan import (
 from dualpipe_ref.comm.kernels.machine import FULL, cuda, device, ptx
 from dualpipe_ref.comm.kernels.moving import block_of, copy, lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import Inputs, Outputs, heap_of, own, pack, unpack
-from dualpipe_ref.comm.kernels.waiting import TAIL, Who, all_lanes, wait
+from dualpipe_ref.comm.kernels.waiting import TAIL, Who, all_lanes, wait, wait_behind
 
 
 def dispatch(plan):
@@ -202,7 +202,8 @@ def receive_run(plan, rank, source, channel, done, until):
     heap, went_well = heap_of(plan, rank), True
     if lane() == 0:
         who = Who(RECEIVER, channel, rank, source, TAIL)
-        went_well = wait(plan, heap + rank_tail(plan, source, channel), until, done, who)
+        tail = heap + rank_tail(plan, source, channel)
+        went_well = wait_behind(plan, tail, until, done, who)
     if not all_lanes(went_well):
         return False
     outputs = Outputs(

@@ -75,7 +75,7 @@ def launch(
     )
     record = errors.tolist()
     if record[0]:
-        raise CommTimeout(record, roles, seconds)
+        raise CommTimeout(record, roles)
 
 
 def _table(rows: Sequence[tuple[Any, ...]], device: torch.device) -> Tensor:

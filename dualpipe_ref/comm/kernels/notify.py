@@ -15,7 +15,7 @@ from dualpipe_ref.comm.kernels.machine import cuda, device, link, ptx
 from dualpipe_ref.comm.kernels.message import VECTOR, rounded_up
 from dualpipe_ref.comm.kernels.moving import lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import heap_of
-from dualpipe_ref.comm.kernels.waiting import COUNT, Who, all_lanes, wait
+from dualpipe_ref.comm.kernels.waiting import COUNT, Who, all_lanes, wait, wait_behind
 from dualpipe_ref.comm.topology import Topology
 
 PASSING, RECEIVING = 0, 1
@@ -173,5 +173,5 @@ def receive(plan, rank, source):
     if lane() == 0:
         ready = heap_of(plan, rank) + plan.words.rank_ready_at + 8 * source
         who = Who(RECEIVING, NO_CHANNEL, rank, source, COUNT)
-        went_well = wait(plan, ready, 1, 0, who)
+        went_well = wait_behind(plan, ready, 1, 0, who)
     return all_lanes(went_well)

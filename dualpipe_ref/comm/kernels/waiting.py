@@ -8,7 +8,7 @@ from dualpipe_ref.comm.kernels.machine import FULL, cuda, device, ptx
 
 # Which word is awaited. A waiter for credit knows its own tail, a waiter for messages its own head.
 HEAD, TAIL, COUNT = 0, 1, 2
-# A record of int64 words: is it written, then `Who` and the four numbers. The first that gives up writes it.
+# A record of int64 words: is it written, then `Who`, what was seen, the own counter, what was expected, and nanoseconds. The first that gives up writes it.
 RECORD_WORDS = 16
 NAP_NS = 64
 GAVE_UP = -1
@@ -31,8 +31,8 @@ def has_stopped(plan):
 
 
 @device
-def give_up(plan, who, seen, own, expected):
-    """Write the record, unless another role was first. From now on no wait of this launch lasts."""
+def give_up(plan, who, seen, own, expected, limit):
+    """Write the record of a wait of `limit` nanoseconds, unless another role was first. From now on no wait of this launch lasts."""
     if ptx.atom_cas_sys(plan.errors, 0, 1) == 0:
         ptx.st_relaxed_sys(plan.errors + 8, who.role)
         ptx.st_relaxed_sys(plan.errors + 16, who.channel)
@@ -42,6 +42,7 @@ def give_up(plan, who, seen, own, expected):
         ptx.st_relaxed_sys(plan.errors + 48, seen)
         ptx.st_relaxed_sys(plan.errors + 56, own)
         ptx.st_relaxed_sys(plan.errors + 64, expected)
+        ptx.st_relaxed_sys(plan.errors + 72, limit)
 
 
 @device
@@ -50,13 +51,25 @@ def wait(plan, address, least, own, who):
 
     `own` is the waiter's other counter, for the record. `plan` has `timeout` in nanoseconds and `errors`, the record's address.
     """
+    return wait_at_most(plan, plan.timeout, address, least, own, who)
+
+
+@device
+def wait_behind(plan, address, least, own, who):
+    """The same for what a role brings that waits itself. It lasts twice as long, so that the cause says so first."""
+    return wait_at_most(plan, 2 * plan.timeout, address, least, own, who)
+
+
+@device
+def wait_at_most(plan, limit, address, least, own, who):
+    """The wait of `wait` and `wait_behind`, of `limit` nanoseconds."""
     began = ptx.globaltimer()
     seen = ptx.ld_acquire_sys(address)
     while seen < least:
         if has_stopped(plan):
             return False
-        if ptx.globaltimer() - began > plan.timeout:
-            give_up(plan, who, seen, own, least)
+        if ptx.globaltimer() - began > limit:
+            give_up(plan, who, seen, own, least, limit)
             return False
         cuda.nanosleep(NAP_NS)
         seen = ptx.ld_acquire_sys(address)
@@ -72,7 +85,7 @@ def wait_in_block(plan, address, least, own, who):
         if has_stopped(plan):
             return False
         if ptx.globaltimer() - began > plan.timeout:
-            give_up(plan, who, seen, own, least)
+            give_up(plan, who, seen, own, least, plan.timeout)
             return False
         cuda.nanosleep(NAP_NS)
         seen = ptx.ld_acquire_cta(address)
@@ -161,7 +174,7 @@ def is_over(plan, began, limit, is_waiting, who, seen, own, least):
         return True
     if cuda.any_sync(FULL, ptx.globaltimer() - began > limit):
         if is_waiting:
-            give_up(plan, who, seen, own, least)
+            give_up(plan, who, seen, own, least, limit)
         return True
     cuda.nanosleep(NAP_NS)
     return False
