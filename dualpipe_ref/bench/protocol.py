@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dualpipe_ref.bench.processes import say
 from dualpipe_ref.bench.results import Row, as_text, record
@@ -11,6 +11,7 @@ from dualpipe_ref.comm.protocol import explore, rdma_ring_world, ring_world
 from dualpipe_ref.comm.protocol.chance import chance
 from dualpipe_ref.comm.protocol.mutations import SCHEDULES, mutation_table
 from dualpipe_ref.comm.protocol.rewrites import sooner, without
+from dualpipe_ref.comm.protocol.world import World
 
 # Slots of rings for which the chance is added up, with two messages more than slots.
 SLOTS = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16)
@@ -21,7 +22,7 @@ MISTAKES = {
 }
 # (messages, slots) of the rings that are searched on weak memory.
 SEARCHED = ((4, 2), (6, 4), (8, 4))
-WORLDS = {"nvlink": ring_world, "rdma": rdma_ring_world}
+WORLDS: dict[str, Callable[[int, int], World]] = {"nvlink": ring_world, "rdma": rdma_ring_world}
 
 
 def main(out: str | None = None) -> int:
