@@ -10,43 +10,28 @@ from dualpipe_ref.comm.kernels.moving import lane
 def add_rows(target, address, count, size):
     """Write the sum of up to `count` rows of `size` bytes, in the order of lanes: lane i holds row i's address, or 0 for none.
 
-    Every lane goes through every turn, because they hand one another the addresses. Four vectors of a row are on their
-    way at once; without any row the sum is zeros.
+    Every lane goes through every turn, because they hand one another the addresses. Two vectors of a row are on their way
+    at once: with four, the queues' combine has not registers enough. Without any row the sum is zeros.
     """
     step = 16 * cuda.warpsize
-    base = 0
-    while base + 4 * step <= size:
+    for base in range(0, size, 2 * step):
         at = base + 16 * lane()
+        after = at + step
+        if after >= size:
+            after = at  # loaded twice, stored once
         a = element.zero()
         b = element.zero()
-        c = element.zero()
-        d = element.zero()
-        for place in range(count):
-            row = cuda.shfl_sync(FULL, address, place)
-            if row != 0:
-                first = ptx.ld_v4(row + at)
-                second = ptx.ld_v4(row + at + step)
-                third = ptx.ld_v4(row + at + 2 * step)
-                fourth = ptx.ld_v4(row + at + 3 * step)
-                a = element.add(a, first)
-                b = element.add(b, second)
-                c = element.add(c, third)
-                d = element.add(d, fourth)
-        ptx.st_v4(target + at, element.rounded(a))
-        ptx.st_v4(target + at + step, element.rounded(b))
-        ptx.st_v4(target + at + 2 * step, element.rounded(c))
-        ptx.st_v4(target + at + 3 * step, element.rounded(d))
-        base += 4 * step
-    while base < size:
-        at = base + 16 * lane()
-        total = element.zero()
         for place in range(count):
             row = cuda.shfl_sync(FULL, address, place)
             if row != 0 and at < size:
-                total = element.add(total, ptx.ld_v4(row + at))
+                first = ptx.ld_v4(row + at)
+                second = ptx.ld_v4(row + after)
+                a = element.add(a, first)
+                b = element.add(b, second)
         if at < size:
-            ptx.st_v4(target + at, element.rounded(total))
-        base += step
+            ptx.st_v4(target + at, element.rounded(a))
+        if after > at:
+            ptx.st_v4(target + after, element.rounded(b))
 
 
 @device
