@@ -80,6 +80,22 @@ def test_it_plays_to_the_end_and_stops(browser: Any) -> None:
         assert f"tick {OUT['ticks'] - 1} of" in shown.page.locator("output").inner_text()
 
 
+def test_another_way_begins_where_most_happens(browser: Any) -> None:
+    def first_of_most(data: dict[str, Any]) -> int:
+        ticks = [one[0] for one in data["packets"] if one[1] == 0]
+        return max(sorted(set(ticks)), key=ticks.count)
+
+    with harness(browser) as shown:
+        mount(shown)
+        output = shown.page.locator("output")
+        assert output.inner_text() == f"tick {first_of_most(OUT)} of {OUT['ticks']}"
+        at(shown, 3)
+        shown.page.evaluate("(data) => view.update(data)", OUT)
+        assert output.inner_text().startswith("tick 3 of")
+        shown.page.evaluate("(data) => view.update(data)", BACK)
+        assert output.inner_text() == f"tick {first_of_most(BACK)} of {BACK['ticks']}"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_bars_a_reader(browser: Any, theme: str) -> None:
     for data in (OUT, BACK):

@@ -18,7 +18,7 @@ export function mountPackets(host, data) {
 class Packets {
   constructor(host) {
     Object.assign(this, ownRoot(host, PACKETS_CSS));
-    this.now = null; // in ticks; between two of them while it plays
+    this.now = 0; // in ticks; between two of them while it plays
     this.playing = false;
     this.followed = null; // [rank, token]
     this.theme = "light";
@@ -66,9 +66,9 @@ class Packets {
   }
 
   update(data) {
+    if (this.data?.way !== data.way) this.now = busiest(data);
     this.data = data;
     if (this.sentence.textContent !== data.sentence) this.sentence.textContent = data.sentence;
-    if (this.now === null) this.now = busiest(data);
     this.now = Math.min(this.now, data.ticks);
     this.slider.max = data.ticks;
     this.fillChoice();
