@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dualpipe_ref.comm.agreement import counts_with_facts, refuse
-from dualpipe_ref.comm.checks import Facts, check_shapes, checked, facts_of
+from dualpipe_ref.comm.checks import DTYPES, check_one, check_shapes, checked, facts_of
 from dualpipe_ref.comm.exchange import Outgoing
 from dualpipe_ref.comm.handle import Event, Handle, Sums
 from dualpipe_ref.comm.layout import Layout
@@ -133,9 +133,12 @@ class OverMover:
     def _agree_to_combine(self, outputs: Tensor) -> None:
         """The first time that outputs have this type, all ranks see that it is one; later steps cost nothing."""
         if outputs.dtype not in self._combined:
-            facts = Facts(self.experts, outputs.shape[1], 0, outputs.dtype, outputs.dtype, 0)
-            none = torch.zeros(self.mover.ranks, dtype=torch.int64, device=outputs.device)
-            counts_with_facts(self.mover, none, facts)
+            number = DTYPES.index(outputs.dtype)
+            told = self.mover.exchange_counts(
+                torch.full((self.mover.ranks,), number, device=outputs.device)
+            )
+            types = [DTYPES[one] for one in told.tolist()]
+            check_one("type of outputs", types, range(self.mover.ranks))
             self._combined.add(outputs.dtype)
 
     def _send(self, values: Sequence[Tensor], routes: Routes) -> list[Pending]:

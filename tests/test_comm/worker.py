@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
+import pytest
 import torch
 import torch.distributed
 from torch import Tensor
 
+from dualpipe_ref import InputError
 from dualpipe_ref.comm import reference
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.collective import Collective
@@ -95,6 +97,29 @@ def check(topology: Topology, mover: Collective, number: int, fault: str) -> Non
     assert torch.equal(again.tokens, received.tokens) or fault
 
 
+def check_refusals(topology: Topology, mover: Collective) -> None:
+    """One rank's input does not fit, or ranks disagree: all hear of it, and go on."""
+    buffer = Buffer(topology, topology.ranks, mover)
+    tokens, last = torch.ones(2, 3), mover.rank == mover.ranks - 1
+    good = Routing(torch.tensor([[0], [topology.ranks - 1]]), torch.ones(2, 1))
+    bad = good._replace(experts=good.experts + topology.ranks)
+    for given, told in (
+        ((tokens, bad if last else good), f"got {topology.ranks} for token 0"),
+        (
+            (tokens[:, :2] if last else tokens, good),
+            "all ranks have one hidden size; got 3 on rank 0",
+        ),
+        ((tokens.double() if last else tokens, good), "all ranks have one type of tokens"),
+    ):
+        with pytest.raises(InputError, match=told):
+            buffer.start_dispatch(*given).wait()
+    received, handle = buffer.dispatch(tokens, good)
+    with pytest.raises(InputError, match="all ranks have one type of outputs"):
+        buffer.combine(received.tokens.double() if last else received.tokens, handle)
+    sums = buffer.combine(received.tokens, handle)
+    assert torch.equal(sums, tokens)
+
+
 def main() -> None:
     rank, nodes, gpus = map(int, sys.argv[1:4])
     torch.set_num_threads(1)
@@ -109,6 +134,8 @@ def main() -> None:
     fault = sys.argv[5] if len(sys.argv) > 5 else ""
     for number in range(CASES):
         check(topology, Collective(), number, fault)
+    for background in () if fault else (False, True):
+        check_refusals(topology, Collective(background=background))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
     print(f"{CASES} cases agree")
