@@ -44,8 +44,9 @@ from dualpipe_ref.comm.kernels.packing import Inputs, Outputs
 from dualpipe_ref.comm.layout import Layout
 from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.transport.base import Transport
-from dualpipe_ref.schedule.errors import require_int
+from dualpipe_ref.schedule.errors import InputError, require_int
 
+MOST_WARPS = 32
 DISPATCH_WARPS, COMBINE_WARPS = Warps(4, 6, 6), Warps(5, 7, 4)
 ELEMENTS = {torch.float32: float32, torch.bfloat16: bfloat16}
 
@@ -100,11 +101,8 @@ class Direct:
         self.room = Room(hidden, most_tokens, experts_per_token)
         check_room(self.room)
         check_machine(transport, num_sms)
-        for name, value in (("run", run), ("number_bytes", number_bytes)):
-            require_int(name, value, 1)
-        require_int("scales_per_token", scales_per_token, 0)
-        for value in (*dispatch_warps, *combine_warps):
-            require_int("warps of a role", value, 1)
+        _check_sizes(run, number_bytes, scales_per_token, seconds)
+        _check_warps(dispatch_warps, combine_warps)
         self.transport, self.topology, self.ranks = (
             transport,
             transport.topology,
@@ -214,6 +212,24 @@ class Direct:
             message=message.parts(),
             words=self.heap.words(),
         )
+
+
+def _check_sizes(run: int, number_bytes: int, scales: int, seconds: float) -> None:
+    require_int("run", run, 1)
+    require_int("number_bytes", number_bytes, 1)
+    require_int("scales_per_token", scales, 0)
+    if not seconds > 0:
+        raise InputError("a wait takes time", f"seconds = {seconds}", "seconds = 100")
+
+
+def _check_warps(*warps: Warps) -> None:
+    for one in warps:
+        for value in one:
+            require_int("warps of a role", value, 1)
+        if one.total > MOST_WARPS:
+            raise InputError(
+                f"a block has up to {MOST_WARPS} warps", f"{one.total} warps", str(MOST_WARPS)
+            )
 
 
 def _inputs(one: Outgoing) -> Inputs:
