@@ -14,6 +14,7 @@ from dualpipe_ref import (
     __version__,
     compare_command,
     grade_command,
+    plan_command,
     report,
     search_command,
     train_command,
@@ -127,7 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--published", action="store_true", help="ask also for the published order, op for op"
     )
-
     made.add_argument(
         "--draw",
         metavar="FILE",
@@ -156,22 +156,17 @@ def _parser() -> argparse.ArgumentParser:
     add_cost_options(made)
     _add_format(made)
 
-    made = command("compare-trace", compare_command.run, "a recorded run against the simulator")
-    compare_command.add_options(made)
-
-    made = command(
-        "doctor", _doctor, "what this machine can run, tier by tier, and how to get the next"
-    )
+    made = command("doctor", _doctor, "what this machine can run, and how to get the next tier")
     _add_format(made)
 
-    made = command("grade", grade_command.run, "judge your answers to the book's exercises")
-    grade_command.add_options(made)
-
-    made = command("train", train_command.run, "train a real model on real text by any schedule")
-    train_command.add_options(made)
-
-    made = command("search", search_command.run, "the fastest order for a small pipeline")
-    search_command.add_options(made)
+    for name, module, text in (
+        ("compare-trace", compare_command, "a recorded run against the simulator"),
+        ("grade", grade_command, "judge your answers to the book's exercises"),
+        ("train", train_command, "train a real model on real text by any schedule"),
+        ("search", search_command, "the fastest order for a small pipeline"),
+        ("plan", plan_command, "a training step of a model on a cluster, explained"),
+    ):
+        module.add_options(command(name, module.run, text))
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
     made.add_argument(

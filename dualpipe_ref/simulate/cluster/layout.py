@@ -104,7 +104,7 @@ class Layout:
     def load(self, layer: LayerTimes) -> int:
         """What a layer costs its rank in the middle of a step: in pairs its computation on fewer SMs, else all of it."""
         total = sum(taxed(one, self.slower) for one in layer.compute.values())
-        if any(op.kind is OpKind.FB for op in self.plan.order.ops[0]):
+        if self.plan.has_pairs:
             return total
         return total + sum(layer.network(part, kind) for part in EXCHANGING for kind in (F, I))
 
@@ -120,7 +120,7 @@ def shared_out(layout: Layout) -> list[int]:
     The last stage, with the head, may be without a layer, and so may the first, with the embedding.
 
     >>> shared_out(Layout(Plan()))
-    [5, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0]
+    [2, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 2]
     """
     layers, stages = layout.plan.shape.layers, layout.last + 1
     least, more = divmod(layers, stages)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from dualpipe_ref.schedule import Schedule, build
-from dualpipe_ref.schedule.ir import Placement
+from dualpipe_ref.schedule.ir import OpKind, Placement
 from dualpipe_ref.schedule.kinds import placement_of, slots_of
 from dualpipe_ref.simulate.cluster import overlapped
 from dualpipe_ref.simulate.cluster.constants import Kernels
@@ -75,8 +75,10 @@ class Plan:
 
     @property
     def reserved(self) -> int:
-        """SMs that an overlapped pair takes from computation; without experts elsewhere there is nothing to overlap."""
-        if not self.shape.experts or self.expert_ranks == 1 or not self.transport.needs_sms:
+        """SMs that an overlapped pair takes from computation: none without pairs, or without experts on other ranks."""
+        if not self.shape.experts or self.expert_ranks == 1 or not self.has_pairs:
+            return 0
+        if not self.transport.needs_sms:
             return 0
         return self.transport.sms if self.sms is None else self.sms
 
@@ -92,6 +94,11 @@ class Plan:
             chunks = slots_of("interleaved", self.chunks)
             return overlapped.interleaved_overlapped(self.pipeline, self.microbatches, chunks)
         return build(self.schedule, self.pipeline, self.microbatches, self.chunks)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the schedule overlaps a forward with a backward."""
+        return any(op.kind is OpKind.FB for op in self.order.ops[0])
 
     @property
     def grid(self) -> ExpertGrid:

@@ -21,7 +21,8 @@ def check(plan: Plan) -> Plan:
     for name in ("gpus", "pipeline", "tensor", "expert_ranks", "sequences", "length", "micro"):
         require_int(name, getattr(plan, name), 1)
     require_int("pipeline", plan.pipeline, 2)
-    require_int("sms", plan.reserved, 0)
+    if plan.sms is not None:
+        require_int("sms", plan.sms, 1)
     _check_tensor(plan)
     _check_experts(plan)
     _check_gpus(plan)

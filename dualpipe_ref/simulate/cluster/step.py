@@ -147,7 +147,7 @@ def _check_memory(step: Step) -> None:
         return
     nearest = next((one for one in smaller(plan) if fits(one)), None)
     raise InputError(
-        f"what a rank holds at its peak fits the {room / NS:.0f} GB of {plan.device.name}",
+        f"what a rank holds at its peak fits the {room / NS:.1f} GB of {plan.device.name}",
         f"{need / NS:.1f} GB on rank {step.worst_rank}, {(need - room) / NS:.1f} GB too many",
         None if nearest is None else _changes(plan, nearest),
     )

@@ -11,6 +11,7 @@ from dualpipe_ref.simulate.cluster import overlapped
 from dualpipe_ref.simulate.cluster.constants import CONSTANTS
 from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.plan import Plan
+from dualpipe_ref.simulate.cluster.profile import published
 from dualpipe_ref.simulate.cluster.published import ZeroBubble
 from dualpipe_ref.simulate.cluster.stage import OpParts, pair_bound
 from dualpipe_ref.simulate.cluster.stage import overlapped as pair_of
@@ -129,6 +130,19 @@ def pair_profile(plan: Plan, layers: int = 4) -> PairProfile:
         exchange.dispatch(beside=True) if exchange else 0,
         exchange.combine(beside=True) if exchange else 0,
     )
+
+
+def as_in_trace(plan: Plan) -> Plan:
+    """The plan with computation in pairs so much longer that a pair lasts as long as in DeepSeek's own trace.
+
+    That trace is of kernels, not of a training run: nothing is fitted to a step or to GPU hours.
+
+    >>> round(as_in_trace(Plan()).kernels["computation_beside"], 3)
+    1.128
+    """
+    told = published()
+    factor = told["wall_ms"] * 1e6 / pair_profile(plan, told["layers"]).parts.length
+    return replace(plan, kernels=plan.kernels.changed(computation_beside=factor))
 
 
 class BubbleRates(NamedTuple):
