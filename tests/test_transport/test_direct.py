@@ -73,10 +73,12 @@ def test_dispatch_and_combine_are_the_oracle_s_in_every_bit(
     dtype: torch.dtype, data: st.DataObject
 ) -> None:
     traffic = data.draw(traffics(dtype))
-    direct: Exchange = direct_of(traffic, data.draw(transports(traffic)), **data.draw(sizes()))
+    transport = data.draw(transports(traffic))
+    direct: Exchange = direct_of(traffic, transport, **data.draw(sizes()))
     handles = dispatched(direct, traffic)
     back = made(traffic, dtype)
     combined(direct, traffic, handles, back, weights=data.draw(st.booleans()))
+    assert not transport.races.found
 
 
 @settings(max_examples=20)

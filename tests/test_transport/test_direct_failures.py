@@ -1,8 +1,10 @@
-"""Direct slots where something goes wrong: ranks that do not come, signals that are lost, faults planted in the kernels."""
+"""Direct slots where something goes wrong: ranks that do not come, signals that are lost, faults planted in the kernels.
+
+Which orders of memory the kernels keep is tested for both versions at once; see `orders`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,23 +13,21 @@ import torch
 from dualpipe_ref import InputError
 from dualpipe_ref.comm.direct import Direct
 from dualpipe_ref.comm.errors import CommTimeout
-from dualpipe_ref.comm.kernels import direct_combine, direct_dispatch, direct_plan
-from dualpipe_ref.comm.kernels.adding import add_rows, add_weights
-from dualpipe_ref.comm.kernels.direct_plan import (
-    rail_slot,
-    rail_tail,
-    rail_word_of,
-    rank_tail,
-    stage_slot,
+from dualpipe_ref.comm.kernels import (
+    adding,
+    direct_combine,
+    direct_dispatch,
+    direct_plan,
+    packing,
+    waiting,
 )
-from dualpipe_ref.comm.kernels.machine import FULL, cuda, device, element, link, ptx
-from dualpipe_ref.comm.kernels.moving import lane
-from dualpipe_ref.comm.kernels.packing import copy_words, heap_of, own, unpack
 from dualpipe_ref.comm.transport.emulated import Deadlock, Emulated, KernelError
+from tests.test_transport.planting import Fault
 from tests.test_transport.test_direct import direct_of
 from tests.test_transport.traffic import Traffic, combined, dispatched, drawn, made
 
 SECONDS = 10.0
+SCHEDULES = 12
 
 
 def round_trip(direct: Direct, traffic: Traffic) -> None:
@@ -44,10 +44,10 @@ def test_a_rank_that_does_not_come_is_named_by_who_waits_for_its_counts() -> Non
     )
 
 
-def late(traffic: Traffic, absent: int, **more: Any) -> tuple[Direct, Any, Emulated]:
+def late(traffic: Traffic, absent: int) -> tuple[Direct, Any, Emulated]:
     """A version whose rank `absent` comes to the first dispatch and to no later launch."""
     transport = Emulated(traffic.topology, when_stuck="time out")
-    direct = direct_of(traffic, transport, seconds=SECONDS, **more)
+    direct = direct_of(traffic, transport, seconds=SECONDS)
     handles = dispatched(direct, traffic)
     transport.absent = frozenset([absent])
     return direct, handles, transport
@@ -67,14 +67,17 @@ def test_a_rank_that_does_not_come_to_dispatch_is_named_by_its_forwarder() -> No
 
 
 @pytest.mark.parametrize(
-    ("shape", "role"), [((1, 2), "forwarder of combine"), ((2, 1), "receiver of combine")]
+    ("shape", "role", "seconds"),
+    [((1, 2), "forwarder of combine", 10.0), ((2, 1), "receiver of combine", 20.0)],
 )
-def test_a_rank_that_does_not_come_to_combine_is_named(shape: Any, role: str) -> None:
+def test_a_rank_that_does_not_come_to_combine_is_named(
+    shape: Any, role: str, seconds: float
+) -> None:
+    """The receiver at home waits longer than the forwarder, whose fault it might be: and says so."""
     traffic = drawn(*shape, 9, seed=1, kind="even")
     direct, handles, _ = late(traffic, absent=1)
-    with pytest.raises(
-        CommTimeout, match=rf"{role} of channel . on rank 0 .* of rank 1: tail was 0"
-    ):
+    words = rf"{role} of channel . on rank 0 waited {seconds} s .* of rank 1: tail was 0"
+    with pytest.raises(CommTimeout, match=words):
         combined(direct, traffic, handles, made(traffic, torch.bfloat16))
 
 
@@ -87,191 +90,108 @@ def test_after_a_timeout_the_version_works_again() -> None:
     round_trip(direct, traffic)
 
 
-@device
-def put_run_without_signal(plan, rank, channel, node, place, count):
-    cuda.syncwarp()
-    here = rank // plan.gpus
-    peer = node * plan.gpus + rank % plan.gpus
-    target, source = rail_slot(plan, here, place), stage_slot(plan, node, place)
-    link.put(plan, rank, peer, channel, target, source, count * plan.message.size)
-    if lane() == 0 and not (rank == 1 and node == 0):
-        link.add(plan, rank, peer, channel, rail_tail(plan, here, channel), count)
-
-
-def test_a_lost_signal_is_a_timeout_that_says_whose(monkeypatch: pytest.MonkeyPatch) -> None:
-    traffic = drawn(2, 1, 9, seed=1, kind="even")
-    direct = direct_of(traffic, Emulated(traffic.topology, when_stuck="time out"), seconds=SECONDS)
-    monkeypatch.setattr(direct_dispatch, "put_run", put_run_without_signal)
-    with pytest.raises(
-        CommTimeout, match=r"forwarder of channel . on rank 0 .* messages of rank 1"
-    ):
-        dispatched(direct, traffic)
-
-
-# Faults, each a copy of a device function with one thing wrong.
-
-
-@device
-def signal_before_data(plan, rank, channel, node, place, count):
-    cuda.syncwarp()
-    here = rank // plan.gpus
-    peer = node * plan.gpus + rank % plan.gpus
-    target, source = rail_slot(plan, here, place), stage_slot(plan, node, place)
-    if lane() == 0:
-        link.add(plan, rank, peer, channel, rail_tail(plan, here, channel), count)
-    link.put(plan, rank, peer, channel, target, source, count * plan.message.size)
-
-
-@device
-def put_before_staged(plan, rank, channel, node, place, count):
-    here = rank // plan.gpus
-    peer = node * plan.gpus + rank % plan.gpus
-    target, source = rail_slot(plan, here, place), stage_slot(plan, node, place)
-    link.put(plan, rank, peer, channel, target, source, count * plan.message.size)
-    if lane() == 0:
-        link.add(plan, rank, peer, channel, rail_tail(plan, here, channel), count)
-
-
-@device
-def rest_forgotten(plan, rank, channel, starts):
-    pass
-
-
-@device
-def last_gpu_dropped(plan, rank, node, place, slot):
-    there = -1
-    if lane() < plan.gpus - 1:
-        there = ptx.ld_i32(slot + plan.message.meta_at + 4 + 4 * lane())
-    return there
-
-
-@device
-def places_not_kept(plan, rank, node, place, slot):
-    there = -1
-    if lane() < plan.gpus:
-        there = ptx.ld_i32(slot + plan.message.meta_at + 4 + 4 * lane())
-    return there
-
-
-@device
-def published_relaxed(plan, rank, node, channel, last):
-    cuda.syncwarp()
-    if lane() < plan.gpus and last >= 0:
-        there = heap_of(plan, rank - rank % plan.gpus + lane())
-        source = node * plan.gpus + rank % plan.gpus
-        start = rail_word_of(own(plan, rank, direct_plan.RAIL_STARTS), node, channel, lane(), plan)
-        ptx.st_relaxed_sys(there + rank_tail(plan, source, channel), last + 1 - start)
-
-
-@device
-def published_without_a_syncwarp(plan, rank, node, channel, last):
-    if lane() < plan.gpus and last >= 0:
-        there = heap_of(plan, rank - rank % plan.gpus + lane())
-        source = node * plan.gpus + rank % plan.gpus
-        start = rail_word_of(own(plan, rank, direct_plan.RAIL_STARTS), node, channel, lane(), plan)
-        ptx.st_release_sys(there + rank_tail(plan, source, channel), last + 1 - start)
-
-
-@device
-def does_not_wait(plan, address, least, own, who):
-    return True
-
-
-@device
-def waits_for_one_less(plan, address, least, own, who):
-    while ptx.ld_acquire_sys(address) < least - 1:
-        cuda.nanosleep(64)
-    return True
-
-
-@device
-def not_waited_for_lanes(went_well):
-    return went_well
-
-
-@device
-def added_in_another_order(plan, target, weights, row, count):
-    reverse = cuda.shfl_sync(FULL, row, count - 1 - lane() if lane() < count else lane())
-    add_rows(target, reverse, count, plan.message.row_bytes)
-    words = reverse + plan.message.weights_at if reverse != 0 else 0
-    add_weights(weights, words, count, plan.message.weights)
-
-
-@device
-def rounded_each_time(target, address, count, size):
-    """Sums that are rounded after each row."""
-    for base in range(0, size, 16 * cuda.warpsize):
-        at = base + 16 * lane()
-        total = element.zero()
-        for place in range(count):
-            row = cuda.shfl_sync(FULL, address, place)
-            if row != 0 and at < size:
-                total = element.add(total, ptx.ld_v4(row + at))
-                total = element.add(element.zero(), element.rounded(total))
-        if at < size:
-            ptx.st_v4(target + at, element.rounded(total))
-
-
-@device
-def weights_of_all_experts(plan, source, outputs, row, origin, first_expert):
-    unpack(plan, source, outputs, row, origin, first_expert)
-    parts = plan.message
-    cuda.syncwarp()
-    copy_words(outputs.weights + 4 * row * parts.experts, source + parts.weights_at, parts.experts)
-
-
-FAULTS: list[tuple[Any, str, Callable[..., Any]]] = [
-    (direct_dispatch, "put_run", signal_before_data),
-    (direct_combine, "put_run", signal_before_data),
-    (direct_dispatch, "put_run", put_before_staged),
-    (direct_combine, "put_run", put_before_staged),
-    (direct_dispatch, "put_rest", rest_forgotten),
-    (direct_dispatch, "place_there", last_gpu_dropped),
-    (direct_dispatch, "place_there", places_not_kept),
-    (direct_dispatch, "publish", published_relaxed),
-    (direct_dispatch, "publish", published_without_a_syncwarp),
-    (direct_dispatch, "wait", does_not_wait),
-    (direct_combine, "wait", does_not_wait),
-    (direct_dispatch, "wait", waits_for_one_less),
-    (direct_combine, "wait", waits_for_one_less),
-    (direct_dispatch, "all_lanes", not_waited_for_lanes),
-    (direct_combine, "all_lanes", not_waited_for_lanes),
-    (direct_combine, "add_message", added_in_another_order),
-    (direct_combine, "add_rows", rounded_each_time),
-    (direct_dispatch, "unpack", weights_of_all_experts),
+LOST = [
+    (
+        Fault(
+            "signals of rank 1 to node 0 lost",
+            direct_plan.put_run,
+            "if lane() == 0",
+            "if lane() == 0 and not (rank == 1 and node == 0)",
+        ),
+        "forwarder of channel . on rank 0 .* messages of rank 1",
+    ),
+    (
+        Fault(
+            "signals of the forwarder on rank 1 lost",
+            direct_dispatch.publish,
+            "last >= 0",
+            "last >= 0 and rank != 1",
+        ),
+        "receiver of channel . on rank 1 .* forwarded messages of rank 1",
+    ),
 ]
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "fault"),
-    FAULTS,
-    ids=[f"{m.__name__[-8:]}-{f.__name__}" for m, _, f in FAULTS],
-)
-def test_a_planted_fault_is_caught(
-    module: Any, name: str, fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert callable(getattr(module, name))
-    monkeypatch.setattr(module, name, fault)
-    caught = runs_caught(12)
-    assert caught, f"{fault.__name__} passed all schedules"
+@pytest.mark.parametrize(("fault", "words"), LOST, ids=[one.name for one, _ in LOST])
+def test_a_lost_signal_is_a_timeout_that_says_whose(fault: Fault, words: str) -> None:
+    traffic = drawn(2, 1, 9, seed=1, kind="even")
+    direct = direct_of(traffic, Emulated(traffic.topology, when_stuck="time out"), seconds=SECONDS)
+    with fault.planted(), pytest.raises(CommTimeout, match=words):
+        dispatched(direct, traffic)
 
 
-def runs_caught(runs: int) -> int:
-    """How many of so many schedules show that something is wrong; the first that does is enough."""
-    for seed in range(runs):
+EARLY = "    if lane() == 0:\n        link.add(plan, rank, peer, channel, rail_tail(plan, here, channel), count)\n"
+PUT = "    link.put("
+FAULTS = [
+    Fault("signal before data", direct_plan.put_run, PUT, EARLY + PUT),
+    Fault("signal twice", direct_plan.put_run, "channel), count)", "channel), 2 * count)"),
+    Fault("rest of a run forgotten", direct_dispatch.put_rest, "rest > 0", "rest > plan.run"),
+    Fault("another rest of a run", direct_dispatch.put_rest, "end - rest", "end - count"),
+    Fault("places on another node", direct_dispatch.stage, "node * plan.gpus + lane()", "lane()"),
+    Fault(
+        "no message for the last GPU",
+        direct_dispatch.forward_run,
+        "if at >= 0",
+        "if at >= 0 and local < plan.gpus - 1",
+    ),
+    Fault("last GPU dropped", direct_dispatch.place_there, "lane() < plan.gpus", "lane() == 0"),
+    Fault("wait too short by one", waiting.wait_at_most, "seen < least", "seen < least - 1"),
+    Fault("no wait", waiting.wait_at_most, "while seen < least", "while False"),
+    Fault(
+        "rows of a run backwards",
+        direct_dispatch.receive_run,
+        "first + place",
+        "first + 2 * start + done + until - 1 - place",
+    ),
+    Fault("places of other channels", direct_dispatch.receive_run, "start + done", "done"),
+    Fault("weights of all experts", packing.unpack, "expert, weight = -1, 0", "expert = -1"),
+    Fault("experts by global numbers", packing.unpack, " - first_expert", ""),
+    Fault(
+        "source of another rank",
+        packing.unpack,
+        "outputs.source + 16 * row, origin",
+        "outputs.source + 16 * row, row",
+    ),
+    Fault("places of other GPUs", direct_combine.place_of_row, "plan.gpus + lane()", "plan.gpus"),
+    Fault("rows of other GPUs", direct_combine.add_run, "plan.gpus + lane(), at", "plan.gpus, at"),
+    Fault("sums backwards", adding.add_rows, "address, place)", "address, count - 1 - place)"),
+    Fault(
+        "weights backwards", adding.add_weights, "address, place)", "address, count - 1 - place)"
+    ),
+    Fault(
+        "a sum rounded each time",
+        adding.add_rows,
+        "a = element.add(a, first)",
+        "a = element.add(element.zero(), element.rounded(element.add(a, first)))",
+    ),
+    Fault("a node forgotten", direct_combine.add_token, "row, plan.nodes", "row, plan.nodes - 1"),
+    Fault("sums of another token", direct_combine.add_token, "SUMS) + token", "SUMS) + 0"),
+]
+
+
+def caught_by(schedules: int, first: int = 0) -> str | None:
+    """The first of so many schedules that shows that something is wrong, and how; None if none does."""
+    for seed in range(first, first + schedules):
         nodes, gpus = ((2, 2), (1, 3), (3, 1))[seed % 3]
-        traffic = drawn(nodes, gpus, 9, seed=seed, kind="even", per_token=4)
+        traffic = drawn(nodes, gpus, 9, seed, kind="even", per_token=4)
+        transport = Emulated(traffic.topology, seed, weak=seed % 2 == 0)
         try:
-            round_trip(
-                direct_of(traffic, Emulated(traffic.topology, seed, weak=seed % 2 == 0)), traffic
-            )
-        except (AssertionError, Deadlock, KernelError, CommTimeout):
-            return seed + 1
-    return 0
+            round_trip(direct_of(traffic, transport), traffic)
+        except (AssertionError, InputError, Deadlock, KernelError, CommTimeout) as error:
+            return f"seed {seed}: {type(error).__name__}"
+        if transport.races.found:
+            return f"seed {seed}: race"
+    return None
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda one: one.name)
+def test_a_planted_fault_is_caught(fault: Fault) -> None:
+    with fault.planted():
+        assert caught_by(SCHEDULES)
 
 
 def test_without_a_fault_none_of_these_schedules_shows_one() -> None:
-    assert runs_caught(12) == 0
+    assert caught_by(SCHEDULES) is None
 
 
 def test_words_that_are_not_zeroed_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

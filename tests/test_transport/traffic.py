@@ -135,11 +135,11 @@ class Back(NamedTuple):
 
 
 def made(traffic: Traffic, dtype: torch.dtype, seed: int = 0) -> Back:
-    """Numbers of very different sizes, so that the order of sums shows."""
+    """Numbers of very different sizes, so that the order of sums shows even in a float32 sum of bfloat16."""
     draw = torch.Generator().manual_seed(seed)
 
     def numbers(count: int, width: int, dtype: torch.dtype) -> Tensor:
-        size = torch.randint(-6, 7, (count, width), generator=draw).float().exp2()
+        size = torch.randint(-20, 21, (count, width), generator=draw).float().exp2()
         return (torch.randn(count, width, generator=draw) * size).to(dtype)
 
     counts = [len(one.tokens) for one in oracle(traffic)]
