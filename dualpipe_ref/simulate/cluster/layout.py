@@ -162,10 +162,11 @@ def _moved(counts: list[int], give: int, take: int) -> list[int] | None:
 def _loads(layout: Layout, counts: list[int]) -> list[int]:
     """Of each rank."""
     shape, start, of_stage = layout.plan.shape, 0, []
-    kinds = {dense: layout.load(layout.layer(dense, True)) for dense in (False, True)}
+    there = {layer < shape.dense_layers for layer in (0, shape.layers - 1)}
+    kinds = {dense: layout.load(layout.layer(dense, True)) for dense in there}
     for stage, count in enumerate(counts):
         dense = max(0, min(shape.dense_layers, start + count) - start)
-        total = dense * kinds[True] + (count - dense) * kinds[False]
+        total = dense * kinds.get(True, 0) + (count - dense) * kinds.get(False, 0)
         ends = layout.stage(stage, (), True) if stage in (0, layout.last) else []
         of_stage.append(total + sum(map(layout.load, ends)))
         start += count
