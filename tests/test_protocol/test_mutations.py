@@ -60,5 +60,6 @@ def test_order_is_needed_where_the_table_says(phase: str) -> None:
 
 def test_every_ordered_site_is_weakened() -> None:
     ordered = {one.name for one in SITES.values() if one.is_ordered}
-    weakened = {one.site for phase in ("ring", "dispatch", "combine") for one in weakenings(phase)}
+    phases = ("ring", "rdma_ring", "dispatch", "combine")
+    weakened = {one.site for phase in phases for one in weakenings(phase)}
     assert ordered == weakened

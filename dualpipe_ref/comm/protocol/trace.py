@@ -79,7 +79,10 @@ def _seen(operation: ops.Operation, result: Any) -> tuple[str, int | None]:
     """The place that an operation is about and its value; of a wait the first word, with its bound if nobody looks."""
     if isinstance(operation, ops.Wait):
         label, values = result if operation.values else (result, None)
-        ((word, bound), *_) = next(way for one, way in operation.alternatives if one == label)
+        conditions = next(way for one, way in operation.alternatives if one == label)
+        if not conditions:  # nothing to wait for
+            return "", None
+        word, bound = conditions[0]
         return word.name, bound if values is None else values[0]
     if isinstance(operation, ops.Read):
         return operation.slot.name, plain(result)

@@ -100,11 +100,8 @@ class Weak:
         return Records(lambda location: cells[location.index])
 
     def newest(self, location: Location) -> Any:
-        """What was last written to a word or a slot, whoever can see it."""
         cell = self.cells[location.index]
         return cell[-1].value if location.kind == "word" else cell[1][-1]
-
-    # What can happen
 
     def options(self, actor: int, operation: Operation) -> Sequence[Any]:
         if isinstance(operation, Wait):
