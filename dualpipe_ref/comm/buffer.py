@@ -30,7 +30,8 @@ class Buffer:
     """One rank's end of the all-to-all over `topology`, for E `experts`.
 
     `over` says which version moves the rows: a `Mover` (the naive one), an `Exchange` that has one rank in this process
-    (direct, queues), or a rank's seat at a `together.Meeting`. `versions.connect` makes one for a process group.
+    (direct, queues), or a rank's seat at a `together.Meeting`. `connect.connected` makes one for a process
+    group.
 
     All ranks call `dispatch` and `combine` in the same order. What arrives, and each bit of every sum, is what
     `reference` says: for "flat" with a Mover, for "two levels" with kernels. Each `start_` only begins; with a
@@ -47,7 +48,7 @@ class Buffer:
     `handle`                            `Handle`, the same one for combine and for later dispatches
     `recv_topk_idx`, `recv_topk_weights`  `Received.experts`, `.weights`
     `num_recv_tokens_per_expert_list`   `Received.tokens_per_expert`
-    `expert_alignment`, `permute`       `permute.permuted(received, alignment)`
+    `expert_alignment`, `permute`       `permute.expert_order(received.experts, buffer.experts_here, alignment)`
     `combined_topk_weights`             second result of `combine` with `weights`
     `async_finish=True`                 `start_dispatch`, `start_combine`
     `event.current_stream_wait()`       `Started.wait()`

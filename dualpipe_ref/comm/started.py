@@ -58,6 +58,17 @@ class Beside:
         return in_stream
 
 
+def mark(device: torch.device) -> Any:
+    """An event after all that the current stream of this thread was given; None on a CPU."""
+    return torch.cuda.current_stream(device).record_event() if device.type == "cuda" else None
+
+
+def after(event: Any, device: torch.device) -> None:
+    """What the current stream of this thread is given from now on comes after the event."""
+    if event is not None:
+        torch.cuda.current_stream(device).wait_event(event)
+
+
 def arrived(event: Any, tensors: list[Tensor]) -> list[Tensor]:
     """The tensors, for the current stream: it waits for the event, and their memory lives until it has used them."""
     if event is not None:

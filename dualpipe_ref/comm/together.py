@@ -19,6 +19,7 @@ from dualpipe_ref.comm.exchange import Exchange, Outgoing
 from dualpipe_ref.comm.handle import Sums
 from dualpipe_ref.comm.mover import now
 from dualpipe_ref.comm.reference import Received
+from dualpipe_ref.comm.started import after, mark
 from dualpipe_ref.schedule.errors import InputError
 
 Result = TypeVar("Result")
@@ -29,10 +30,12 @@ class MeetingError(RuntimeError):
 
 
 class _Call(NamedTuple):
-    """What a rank comes with: the name of a call, and the arguments of this rank."""
+    """What a rank comes with: the name of a call, and the arguments of this rank; on a GPU, the event after which they are there."""
 
     name: str
     arguments: tuple[Any, ...]
+    device: torch.device
+    ready: Any
 
 
 class _Round:
@@ -41,6 +44,7 @@ class _Round:
     def __init__(self) -> None:
         self.came: dict[int, _Call] = {}
         self.results: list[Any] = []
+        self.done: Any = None  # on a GPU, the event after the results
         self.error: BaseException | None = None
         self.is_over = False
 
@@ -94,6 +98,7 @@ class Meeting:
             if here.is_over:
                 if here.error:
                     raise here.error
+                after(here.done, call.device)
                 return here.results[rank - self.ranks[0]]
             assert self._ended
             raise self._ended
@@ -102,7 +107,10 @@ class Meeting:
         try:
             calls = [here.came[rank] for rank in self.ranks]
             check_one("order of calls", [one.name for one in calls], self.ranks)
+            for one in calls:  # ranks have streams of their own; all of it runs on that of the last
+                after(one.ready, one.device)
             here.results = self._run_exchange(calls)
+            here.done = mark(calls[0].device)
         except BaseException as error:
             here.error = error
         here.is_over = True
@@ -133,15 +141,20 @@ class Seat:
 
     def dispatch(self, outgoing: Outgoing, experts: int, route: Any) -> tuple[Received, Any]:
         """This rank's part of `Exchange.dispatch`; `route` is the exchange's handle of an earlier one, or None."""
-        call = _Call("dispatch" if route is None else "cached dispatch", (outgoing, experts, route))
-        result: tuple[Received, Any] = self.meeting.call(self.rank, call)
+        name = "dispatch" if route is None else "cached dispatch"
+        result: tuple[Received, Any] = self._call(
+            name, (outgoing, experts, route), outgoing.tokens.device
+        )
         return result
 
     def combine(self, outputs: Tensor, weights: Tensor | None, route: Any) -> Sums:
         """This rank's part of `Exchange.combine`."""
         name = "combine" if weights is None else "combine with weights"
-        result: Sums = self.meeting.call(self.rank, _Call(name, (outputs, weights, route)))
+        result: Sums = self._call(name, (outputs, weights, route), outputs.device)
         return result
+
+    def _call(self, name: str, arguments: tuple[Any, ...], device: torch.device) -> Any:
+        return self.meeting.call(self.rank, _Call(name, arguments, device, mark(device)))
 
 
 def seat_of(exchange: Exchange | Seat) -> Seat:
