@@ -113,6 +113,25 @@ def test_a_race_is_named_by_its_two_lines(fault):
     assert any("heap of rank" in text for text in found.values())
 
 
+CREDIT = "ptx.st_relaxed_sys(ptx.ld_i64(plan.heaps) + HEAD_AT, number + 1)"
+UNREAD = "        cuda.syncwarp()\n        if lane() == 0:\n            if far:"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_by_the_letter_of_ptx_a_credit_is_a_release(seed):
+    def overwrites(kernel, topology):
+        emulated = Emulated(topology, seed=seed, weak=True, reads=True)
+        ring.run(emulated, kernel)
+        return [text for text in emulated.races.found.values() if "may overwrite" in text]
+
+    relaxed = overwrites(ring.near, NEAR)
+    assert any("in copy may overwrite what " in text for text in relaxed)
+    assert not overwrites(near(CREDIT, CREDIT.replace("relaxed", "release")), NEAR)
+    assert not overwrites(ring.far, FAR)
+    # Lanes that still read when their lane 0 gives the slot back.
+    assert overwrites(far(UNREAD, UNREAD.replace("        cuda.syncwarp()\n", "")), FAR)
+
+
 if __name__ == "__main__":
     for name, (mutant, where) in FAULTS.items():
         got = [fails(mutant, where, seed) for seed in range(SEEDS)]

@@ -35,7 +35,7 @@ class Launch:
         coverage = emulated.coverage if emulated.trace else None
         self.machine = Machine(emulated.seed, coverage, _queues(emulated, blocks), leaps)
         self.memory = (
-            WeakWithNetwork(self.machine, regions, emulated.races)
+            WeakWithNetwork(self.machine, regions, emulated.races, emulated.reads)
             if emulated.weak
             else Sequential(self.machine, regions)
         )

@@ -71,7 +71,8 @@ class Rdma:
     def add(self, plan: Any, rank: int, peer: int, channel: int, target: int, amount: int) -> None:
         """Add to a word of the peer's heap, after what was put before. One lane."""
         self._check(rank, peer, target, 8, 8)
-        posted = Posted(self._heaps[peer] + target, 0, int(amount), True, None)
+        knows = self._memory.posting(self._machine.current)
+        posted = Posted(self._heaps[peer] + target, 0, int(amount), True, knows)
         self._post((rank, peer, channel), [posted])
         self._machine.give_way()
 
@@ -104,7 +105,7 @@ class Rdma:
         queue, draw = self._queues[number], self._machine.draw
         if queue[0].is_add:
             posted = queue.popleft()
-            self._memory.remote_add(number, posted.target, posted.value)
+            self._memory.remote_add(number, posted.target, posted.value, posted.poster)
         else:
             pieces = []
             while queue and not queue[0].is_add:

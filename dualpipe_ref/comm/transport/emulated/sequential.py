@@ -132,7 +132,7 @@ class Sequential:
     def remote_store(self, queue: int, target: int, value: int) -> None:
         self.put(self.regions.region_at(target), target, WORD, (value,))
 
-    def remote_add(self, queue: int, target: int, amount: int) -> None:
+    def remote_add(self, queue: int, target: int, amount: int, knows: Any) -> None:
         region = self.regions.region_at(target)
         old: int = WORD.unpack_from(region.view, target - region.base)[0]
         self.put(region, target, WORD, (old + amount,))

@@ -27,6 +27,7 @@ class Sleeping:
         self.clock = self.progress = self.steps = 0
         self.next_wake = STEPS_OF_SLEEP
         self._seen_progress = self._vain_rounds = self._clock_of_progress = 0
+        self._step_of_progress = 0
 
     def block(self, why: str) -> None:
         """Wait for others."""
@@ -45,8 +46,11 @@ class Sleeping:
         self.ready.add(thread.number)
 
     def wake_longest(self) -> None:
-        """The warp that sleeps longest looks again."""
-        self.next_wake = self.steps + STEPS_OF_SLEEP
+        """The warp that sleeps longest looks again; more and more seldom while nothing comes of it.
+
+        A look of many lanes takes more steps than a short sleep, and in some schedules who woke last goes first.
+        """
+        self.next_wake = self.steps + STEPS_OF_SLEEP + self.steps - self._step_of_progress
         if self.sleepers:
             self._wake_warp(next(iter(self.sleepers.values())).warp)
 

@@ -25,6 +25,9 @@ class Emulated:
     can move, `when_stuck` "raise" raises Deadlock, "time out" lets time pass until waits give up; with absent ranks it
     is always "time out". `trace` counts the lines of kernels that run (slow): see `coverage`.
 
+    With `weak` memory, `races` has the loads that may miss a store, by the lines of both; with `reads` also the stores that
+    nothing orders after a load of what they overwrite.
+
     Raises `InputError` for values that make no sense, and `ImportError` without greenlet.
     """
 
@@ -40,6 +43,7 @@ class Emulated:
         absent: Collection[int] = (),
         when_stuck: Literal["raise", "time out"] = "raise",
         trace: bool = False,
+        reads: bool = False,
     ) -> None:
         require_int("seed", seed, 0)
         require_int("lanes", lanes, 1)
@@ -50,11 +54,18 @@ class Emulated:
             )
         if link not in ("rdma", "copying"):
             raise InputError("link is 'rdma' or 'copying'", f"link = {link!r}", "link = 'rdma'")
+        if reads and not weak:
+            raise InputError("reads are looked at in weak memory", "weak = False", "weak = True")
         self.topology, self.ranks = topology, range(topology.ranks)
         self.device = torch.device("cpu")
         self.seed, self.lanes, self.weak, self.link = seed, lanes, weak, link
         self.sms_per_rank: int | None = sms_per_rank
-        self.absent, self.when_stuck, self.trace = frozenset(absent), when_stuck, trace
+        self.absent, self.when_stuck, self.trace, self.reads = (
+            frozenset(absent),
+            when_stuck,
+            trace,
+            reads,
+        )
         self.coverage = Coverage()
         self.races = Races()
         # What the last launch took: thread switches, steps, emulated nanoseconds.

@@ -34,6 +34,7 @@ from dualpipe_ref.comm.transport.emulated.knowledge import Clock, Heads, Message
 from dualpipe_ref.comm.transport.emulated.machine import Machine
 from dualpipe_ref.comm.transport.emulated.places import kernel_frame
 from dualpipe_ref.comm.transport.emulated.races import Races
+from dualpipe_ref.comm.transport.emulated.reads import Reads
 from dualpipe_ref.comm.transport.emulated.regions import Region, Regions
 from dualpipe_ref.comm.transport.emulated.sequential import WORD, Sequential, check_written
 
@@ -48,9 +49,10 @@ INITIAL, NOBODY = -1, -2
 class Weak(Sequential):
     """The memory operations of kernels, where order and scope matter."""
 
-    def __init__(self, machine: Machine, regions: Regions, races: Races) -> None:
+    def __init__(self, machine: Machine, regions: Regions, races: Races, reads: bool) -> None:
         super().__init__(machine, regions)
         self.races = races
+        self.reads = Reads(races, regions) if reads else None
         self.lateness = machine.draw.choice(LATENESS)
         self.histories: dict[int, list[Message]] = {}
         self._clocks: list[Clock] = []
@@ -75,6 +77,10 @@ class Weak(Sequential):
         values = super().load(address, codec, owners)
         me = self.machine.current.number
         clock = self._clocks[me]
+        if self.reads is not None:
+            frame = sys._getframe(2)
+            mark = (frame.f_code, frame.f_lasti)
+            self.reads.note(address, codec.size, me, self._epochs[me], mark)
         first, size = address & -8, codec.size
         stale = None
         for word in range(first, address + size, 8):
@@ -129,14 +135,11 @@ class Weak(Sequential):
 
     def put(self, region: Region, address: int, codec: Struct, values: tuple[Any, ...]) -> None:
         frame = sys._getframe(3)
-        self.record(
-            region,
-            address,
-            codec,
-            values,
-            (frame.f_code, frame.f_lasti),
-            self.machine.current.number,
-        )
+        mark = (frame.f_code, frame.f_lasti)
+        me = self.machine.current.number
+        if self.reads is not None:
+            self.reads.overwrite(address, codec.size, me, self._clocks[me], mark)
+        self.record(region, address, codec, values, mark, me)
 
     def record(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any
 
+import numpy as np
+
 from dualpipe_ref.comm.transport.emulated.knowledge import Clock, Heads, joined
 from dualpipe_ref.comm.transport.emulated.sequential import PIECE, WORD
 from dualpipe_ref.comm.transport.emulated.weak import NOBODY, Weak
@@ -21,6 +23,10 @@ class WeakWithNetwork(Weak):
         return self.release(thread.number)
 
     def remote_copy(self, queue: int, target: int, source: int, knows: Clock) -> None:
+        card = len(self.machine.threads) + queue
+        if self.reads is not None:
+            self.reads.note(source, 16, card, self._epochs[card], None)
+            self.reads.overwrite(target, 16, card, knows, None)
         region = self.regions.region_at(source)
         piece = bytearray(region.view[source - region.base : source - region.base + 16])
         draw = self.machine.draw
@@ -37,12 +43,15 @@ class WeakWithNetwork(Weak):
     def remote_store(self, queue: int, target: int, value: int) -> None:
         self._arrive(queue, target, WORD, value, ())
 
-    def remote_add(self, queue: int, target: int, amount: int) -> None:
+    def remote_add(self, queue: int, target: int, amount: int, knows: Clock) -> None:
         region = self.regions.region_at(target)
         old = WORD.unpack_from(region.view, target - region.base)[0]
         history = self.histories.get(target)
         earlier = history[-1].heads if history else ()
-        own = ("sys", None, self.release(len(self.machine.threads) + queue))
+        clock = self.release(len(self.machine.threads) + queue)
+        if self.reads is not None:
+            clock = np.maximum(clock, knows)  # the poster had read what it read
+        own = ("sys", None, clock)
         self._arrive(queue, target, WORD, old + amount, joined((own,), earlier))
 
     def _arrive(self, queue: int, target: int, codec: Struct, value: Any, heads: Heads) -> None:
