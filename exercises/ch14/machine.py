@@ -145,10 +145,19 @@ class Bench:
         self.waiting: list[list[Any]] = [[] for _ in range(gpus)]
         self.seen: list[Any] = [None] * gpus
         self.taken: list[list[tuple[int, int]]] = [[] for _ in range(gpus)]
+        self.told: list[str] = []  # what happened, for whoever has to find out why
         # Some schedules let one kind of actor move only where no other can.
         self.slow = self.random.choice(["", "sender", "forwarder", "receiver"])
 
     def run(self) -> None:
+        """To the end, or to the first `Fault`, which tells what happened last."""
+        try:
+            self._run()
+        except Fault as fault:
+            before = f" (before that: {'; '.join(self.told[-4:])})" if self.told else ""
+            raise Fault(f"{fault}{before}") from None
+
+    def _run(self) -> None:
         while True:
             ready = [*self._senders(), *self._forwarders(), *self._receivers()]
             if not ready:
@@ -181,6 +190,7 @@ class Bench:
         ]
 
     def _sender(self, node: int) -> None:
+        self.told.append(f"message {self.arrived[node]} of node {node} arrives")
         self.arrived[node] += 1
 
     def _receiver(self, target: int) -> None:
@@ -193,6 +203,7 @@ class Bench:
         self.taken[target].append(found)
         self.slots[target][count % self.rings.nvlink] = None
         self.head[target] += 1
+        self.told.append(f"GPU {target} takes its message {count}")
 
     def _look(self, target: int) -> tuple[list[dict[int, int]], int]:
         """What a forwarder sees: masks of the messages that lie in each ring, and what its receiver has taken."""
@@ -232,6 +243,7 @@ class Bench:
         ):
             raise Fault(f"{operation!r:.60} is no operation")
         getattr(self, f"_do_{operation[0]}")(target, *operation[1:])
+        self.told.append(f"forwarder {target} does {tuple(operation)}")
 
     def _do_copy(self, target: int, node: int, counter: int, slot: int) -> None:
         name = f"message {counter} of node {node}"
