@@ -14,7 +14,7 @@ from dualpipe_ref.plot.bars import facts_as_html
 from dualpipe_ref.plot.palette import Palette, palette
 from dualpipe_ref.schedule.ir import OpKind
 
-COLOURS = 4  # messages take turns in so many fills
+COLOURS = 5  # messages take turns in so many fills: in one to four slots the next message of a slot has another
 
 
 class Slots(NamedTuple):
@@ -139,6 +139,7 @@ def _plain(places: Sequence[Place], number: Mapping[str, int]) -> list[dict[str,
 
 def _colours(colours: Palette) -> dict[str, Any]:
     fills = [colours.fill(kind) for kind in (OpKind.F, OpKind.I, OpKind.W, OpKind.B)]
+    fills.append(colours.fill(OpKind.F, slot=1))
     plain = ("ink", "muted", "paper", "idle", "border", "highlight")
     return {
         **{name: getattr(colours, name) for name in plain},

@@ -14,7 +14,7 @@ from dualpipe_ref import InputError
 from dualpipe_ref.comm.protocol.trace import Event
 from dualpipe_ref.plot.live import answer, nearest
 from dualpipe_ref.plot.live_figure import PAGE, rings
-from dualpipe_ref.plot.ring_data import Place, Slots, Word, ring_data
+from dualpipe_ref.plot.ring_data import COLOURS, Place, Slots, Word, ring_data
 from dualpipe_ref.plot.ring_view import MISTAKES, MOST
 
 STATES = st.fixed_dictionaries(
@@ -84,6 +84,13 @@ def test_colours_tell_messages_apart() -> None:
     ]
     data = ring_data("", events, [place], message_of=lambda value: value // 10)
     assert data["colours"] == {"0": 0, "20": 2, "31": 3}
+
+
+def test_what_overwrites_a_slot_has_another_colour() -> None:
+    for size in range(1, MOST["slots"] + 1):
+        assert size % COLOURS
+    for colours in answer("ring", {})["palettes"].values():
+        assert len(set(colours["fills"])) == COLOURS
 
 
 @pytest.mark.parametrize("name", MOST)
