@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dualpipe_ref.comm.kernels.compiled import Assembly
 
 from .reading import Block, Instruction, Kernel
 
-REGISTERS_OF_SM = 65_536  # Hopper; a block that needs more is not launched
-REGISTER_UNIT = 8  # registers of a thread are given out in steps
+# Hopper: an SM has four parts with 16,384 registers each; a block that does not find its own is not launched. Its warps
+# are shared out evenly, registers in steps of 8 a thread (CUDA programming guide, table of compute capabilities).
+REGISTERS_OF_SM, PARTS_OF_SM, REGISTER_UNIT, LANES = 65_536, 4, 8, 32
 # All that may touch memory: what kernels/ptx.py has, the kernel's own parameters, barriers of a warp and of the block.
 FLAG = re.compile(r"(ld\.(acquire|relaxed)|st\.(release|relaxed))\.(sys\.global|cta)\.b64")
 ADDED = re.compile(r"(red\.(release|relaxed)|atom\.acq_rel)\.(sys\.global|cta)\.add\.u64")
@@ -22,8 +23,12 @@ MEMORY = ("ld", "st", "red", "atom", "bar", "barrier", "fence", "membar", "cp", 
 # Functions that move single words, and why they are no copies of rows.
 WORDS = {
     "packing.copy_words": "scales and weights, whose rows need not begin at a multiple of 16 bytes",
-    "packing.unpack": "experts and weights, each of which is looked at",
+    "packing.pack": "experts, which become shorter on the way",
+    "packing.unpack": "experts and weights, each of which is looked at, and where the token comes from",
     "notify.pass_on": "counts, of which every other GPU gets its own",
+    "direct_dispatch.place_there": "places",
+    "direct_dispatch.stage": "places",
+    "queue_heads.rewrite": "ring counters, most of which change on the way",
 }
 
 
@@ -54,14 +59,21 @@ def _is_shared(kernel: Kernel, one: Instruction) -> bool:
 
 def copy_faults(kernel: Kernel) -> Iterator[str]:
     """What goes from memory to memory unchanged goes 16 bytes at a time, but for the functions of WORDS."""
-    for one in kernel.instructions():
-        if not re.fullmatch(r"st\.global\.\w+", one.code):
-            continue
-        value = one.operands.rpartition(", ")[2]
-        loads = [writer for writer in _unchanged(kernel, value) if writer.is_load]
-        where = f"{one.place.module}.{one.place.function}" if one.place else ""
-        if any(load.code.startswith("ld.global") for load in loads) and where not in WORDS:
+    for name, one in word_movers(kernel).items():
+        if name not in WORDS:
             yield f"{one}: a copy by words"
+
+
+def word_movers(kernel: Kernel) -> dict[str, Instruction]:
+    """The functions that move single words from memory to memory, with such a store each."""
+    found: dict[str, Instruction] = {}
+    for one in kernel.instructions():
+        if re.fullmatch(r"st\.global\.\w+", one.code):
+            value = one.operands.rpartition(", ")[2]
+            if any(writer.code.startswith("ld.global") for writer in _unchanged(kernel, value)):
+                name = f"{one.place.module}.{one.place.function}" if one.place else ""
+                found.setdefault(name, one)
+    return found
 
 
 def _unchanged(kernel: Kernel, register: str) -> Iterator[Instruction]:
@@ -76,13 +88,38 @@ def spin_faults(kernel: Kernel) -> Iterator[str]:
             yield "a loop that nothing ends"
     for cycle in kernel.cycles(without=_clocks(kernel)):
         inside = [one for number in cycle for one in kernel.blocks[number].instructions]
-        written = {register for one in inside for register in one.written}
-        deciding = kernel.writers(_exits(kernel, cycle))
+        deciding = {id(writer) for writer in kernel.writers(_exits(kernel, cycle))}
+        counted = None
         for one in inside:
-            is_flag = re.match(r"ld\.(acquire|relaxed)\.", one.code)
-            is_fixed = one.is_load and not written & set(one.address())
-            if is_flag or (is_fixed and any(writer is one for writer in deciding)):
-                yield f"{one}: turns without a look at the clock"
+            if one.is_load and id(one) in deciding:
+                counted = _counted(inside) if counted is None else counted
+                if not _reached(inside, one.address()) & counted:
+                    yield f"{one}: turns without a look at the clock"
+
+
+def _counted(inside: Sequence[Instruction]) -> set[str]:
+    """The registers of a loop whose number in one turn comes of that in the turn before."""
+    return {
+        register
+        for one in inside
+        if one.read and not one.is_load
+        for register in one.written
+        if register in _reached(inside, one.read)
+    }
+
+
+def _reached(inside: Sequence[Instruction], registers: Iterable[str]) -> set[str]:
+    """The registers and all in this loop from which their numbers come, through memory too."""
+    sources: dict[str, set[str]] = {}
+    for one in inside:
+        for register in one.written:
+            sources.setdefault(register, set()).update(one.read)
+    found, waiting = set(registers), list(registers)
+    while waiting:
+        new = sources.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _exits(kernel: Kernel, cycle: set[int]) -> list[str]:
@@ -117,9 +154,10 @@ def assembly_faults(taken: Assembly, threads: int) -> Iterator[str]:
     """No value goes to memory for want of registers, and a block of `threads` finds its registers on an SM."""
     if taken.spills or taken.stack:
         yield f"{taken.spills} bytes of spills, {taken.stack} of stack"
+    warps = -(-threads // LANES // PARTS_OF_SM) * PARTS_OF_SM
     held = -(-taken.registers // REGISTER_UNIT) * REGISTER_UNIT
-    if held * threads > REGISTERS_OF_SM:
-        yield f"{taken.registers} registers x {threads} threads are more than {REGISTERS_OF_SM}"
+    if held * warps * LANES > REGISTERS_OF_SM:
+        yield f"{taken.registers} registers for each of {threads} threads: an SM has {REGISTERS_OF_SM}"
 
 
 PTX_RULES = (foreign_faults, scope_faults, copy_faults, spin_faults)

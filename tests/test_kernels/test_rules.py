@@ -66,7 +66,15 @@ def test_spills_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("registers", "threads", "is_sound"),
-    [(64, 1024, True), (65, 1024, False), (128, 512, True), (129, 512, False), (255, 256, True)],
+    [
+        (64, 1024, True),
+        (65, 1024, False),
+        (128, 512, True),
+        (129, 512, False),
+        (255, 256, True),
+        (72, 800, True),
+        (73, 800, False),
+    ],
 )
 def test_a_block_finds_its_registers(registers: int, threads: int, is_sound: bool) -> None:
     taken = Assembly(registers, spills=0, stack=0, shared=0, instructions=100)

@@ -35,6 +35,21 @@ def add(total, words):
 
 
 @device
+def add_weighted(total, words, weight):
+    """The sum plus `weight` times the numbers, each product rounded to float32 before it is added."""
+    return (
+        total[0] + ptx.product_f32(weight, ptx.f32_of_bits(words[0] << 16)),
+        total[1] + ptx.product_f32(weight, ptx.f32_of_bits(words[0] & HIGH)),
+        total[2] + ptx.product_f32(weight, ptx.f32_of_bits(words[1] << 16)),
+        total[3] + ptx.product_f32(weight, ptx.f32_of_bits(words[1] & HIGH)),
+        total[4] + ptx.product_f32(weight, ptx.f32_of_bits(words[2] << 16)),
+        total[5] + ptx.product_f32(weight, ptx.f32_of_bits(words[2] & HIGH)),
+        total[6] + ptx.product_f32(weight, ptx.f32_of_bits(words[3] << 16)),
+        total[7] + ptx.product_f32(weight, ptx.f32_of_bits(words[3] & HIGH)),
+    )
+
+
+@device
 def rounded(total):
     """The sum as 4 int32, each number rounded once to the nearest bfloat16, ties to even."""
     return (

@@ -65,20 +65,21 @@ def to_ptx(
     threads: int,
     registers: int | None = None,
     lines: bool = False,
+    target: tuple[int, int] = TARGET,
 ) -> str:
-    """The PTX of a kernel that takes this type of plan, for blocks of `threads`; no GPU is needed.
+    """The PTX of a kernel that takes this type of plan, for blocks of `threads` and a `target`; no GPU is needed.
 
     `registers` holds the assembler to so many for each thread. With `lines` the text says which line of the source
     each instruction comes from. Raises ImportError where Numba is not there.
     """
     cuda = _numba_cuda()
-    with _without_driver():
+    with _without_driver(target):
         text, _ = cuda.compile(
             _bound(kernel, link, element, lines),
             _void()(numba_type(plan)),
             device=False,
             abi="numba",
-            cc=TARGET,
+            cc=target,
             launch_bounds=(threads, 1),
             lineinfo=lines,
         )
@@ -170,21 +171,21 @@ def _bound(
     return bind(kernel, there, wrap=cuda.jit(device=True, forceinline=True, lineinfo=lines))
 
 
-class _Hopper:
-    compute_capability = TARGET
+class _Device(NamedTuple):
+    compute_capability: tuple[int, int]
 
 
 _patching = threading.RLock()
 
 
 @contextmanager
-def _without_driver() -> Iterator[None]:
+def _without_driver(target: tuple[int, int]) -> Iterator[None]:
     """Numba asks the GPU what it can do, even where it is told; here it is told, and no GPU is asked."""
     from numba.cuda import dispatcher
 
     with _patching:
         asked = dispatcher.get_current_device
-        dispatcher.get_current_device = _Hopper
+        dispatcher.get_current_device = lambda: _Device(target)
         try:
             yield
         finally:

@@ -27,6 +27,17 @@ def add(total, words):
 
 
 @device
+def add_weighted(total, words, weight):
+    """The sum plus `weight` times the numbers, each product rounded to float32 before it is added."""
+    return (
+        total[0] + ptx.product_f32(weight, ptx.f32_of_bits(words[0])),
+        total[1] + ptx.product_f32(weight, ptx.f32_of_bits(words[1])),
+        total[2] + ptx.product_f32(weight, ptx.f32_of_bits(words[2])),
+        total[3] + ptx.product_f32(weight, ptx.f32_of_bits(words[3])),
+    )
+
+
+@device
 def rounded(total):
     """The sum as 4 int32: float32 needs no rounding."""
     return (

@@ -1,0 +1,165 @@
+"""What the transports on GPUs share: whether this machine has what they need, and the launch of a kernel.
+
+A kernel is launched as the very PTX that `compiled.to_ptx` gives and the tests read; a plan is int64 words, one after
+another, which are its parameters.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dualpipe_ref.comm.kernels import compiled
+from dualpipe_ref.comm.kernels.message import VECTOR
+from dualpipe_ref.schedule.errors import InputError
+
+LANES = 32
+INSTALL = "pip install -e '.[gpu,train]' -c constraints/gpu.txt"
+# Scopes, 128-bit accesses past the L1 and the rounding to bfloat16 came with it.
+OLDEST = (8, 0)
+
+
+def require_gpu() -> None:
+    """Raises `InputError`, which says what is missing, where kernels cannot run."""
+    if torch.version.cuda is None:
+        raise InputError(
+            "kernels run on an NVIDIA GPU; without one, in the emulator",
+            f"torch {torch.__version__}, which was built without CUDA",
+            f"a torch built for CUDA ({INSTALL}), or transport.emulated.Emulated",
+        )
+    if not torch.cuda.is_available():
+        raise InputError(
+            "kernels run on an NVIDIA GPU; without one, in the emulator",
+            "no driver, or no GPU, that torch can use",
+            "a machine with a GPU and driver 580 or newer, or transport.emulated.Emulated",
+        )
+    capability = torch.cuda.get_device_capability()
+    if capability < OLDEST:
+        raise InputError(
+            "kernels need an NVIDIA GPU of compute capability 8.0 (Ampere) or newer",
+            ".".join(map(str, capability)),
+            "9.0 (Hopper), for the book's numbers",
+        )
+    if importlib.util.find_spec("cuda.core") is None:
+        raise InputError("kernels are launched by cuda-core", "it is not installed", INSTALL)
+
+
+def check_blocks(blocks: int, ranks: int, sms: int) -> None:
+    """Raises `InputError` unless all blocks find an SM at once, since they wait for one another.
+
+    >>> check_blocks(blocks=20, ranks=8, sms=132)
+    Traceback (most recent call last):
+    dualpipe_ref.schedule.errors.InputError: all blocks run at once, one on an SM; got 8 ranks x 20 blocks = 160 on 132
+    SMs; nearest legal: 8 ranks x 16 blocks = 128
+    """
+    if ranks * blocks > sms:
+        most = sms // ranks
+        nearest = f"{ranks} ranks x {most} blocks = {ranks * most}" if most else f"{sms} ranks"
+        raise InputError(
+            "all blocks run at once, one on an SM",
+            f"{ranks} ranks x {blocks} blocks = {ranks * blocks} on {sms} SMs",
+            nearest,
+        )
+
+
+def check_plan(plan: Any, blocks: int, threads: int, first_rank: int) -> None:
+    """Raises `InputError` where a plan and its launch do not fit together."""
+    if (plan.blocks, plan.first_rank) != (blocks, first_rank):
+        raise InputError(
+            "a plan tells the blocks of a rank and the first rank of the launch",
+            f"blocks = {plan.blocks}, first_rank = {plan.first_rank}",
+            f"blocks = {blocks}, first_rank = {first_rank}",
+        )
+    if threads % LANES or not 0 < threads <= 1024:
+        nearest = min(1024, max(LANES, threads + -threads % LANES))
+        raise InputError(
+            "a block has whole warps, up to 1024 threads",
+            f"threads = {threads}",
+            f"threads = {nearest}",
+        )
+
+
+def check_tensors(tensors: Sequence[Tensor], device: torch.device) -> None:
+    """Raises `InputError` for a tensor that kernels cannot reach by its address."""
+    for place, tensor in enumerate(tensors):
+        if tensor.device != device:
+            raise InputError(
+                "kernels reach what lies on their GPU",
+                f"tensor {place} on {tensor.device}",
+                f"{device}",
+            )
+
+
+def words_of(plan: Any) -> Iterator[int]:
+    """The int64 words of a plan and of those in it: a kernel's parameters.
+
+    >>> from dualpipe_ref.comm.kernels.waiting import Who
+    >>> list(words_of((7, Who(1, 2, 3, 4, 0))))
+    [7, 1, 2, 3, 4, 0]
+    """
+    for value in plan:
+        if isinstance(value, tuple):
+            yield from words_of(value)
+        else:
+            yield int(value)
+
+
+def launch(
+    kernel: Callable[..., Any],
+    plan: Any,
+    *,
+    grid: int,
+    threads: int,
+    link: ModuleType,
+    element: ModuleType | None,
+    stream: torch.cuda.Stream,
+) -> None:
+    """Start `grid` blocks of `kernel(plan)` on a stream; the driver refuses a grid whose blocks cannot all run at once."""
+    from cuda.core import Device, LaunchConfig
+    from cuda.core import launch as start
+
+    Device(stream.device.index).set_current()
+    capability = torch.cuda.get_device_capability(stream.device)
+    kind: Any = type(plan)
+    loaded = _loaded(kernel, kind, threads, link, element, capability)
+    config = LaunchConfig(grid=grid, block=threads, is_cooperative=True)
+    start(stream, config, loaded, *map(ctypes.c_int64, words_of(plan)))
+
+
+@cache
+def _loaded(
+    kernel: Callable[..., Any],
+    plan: type,
+    threads: int,
+    link: ModuleType,
+    element: ModuleType | None,
+    capability: tuple[int, int],
+) -> Any:
+    from cuda.core import ObjectCode
+
+    text = compiled.to_ptx(
+        kernel, plan, link=link, element=element, threads=threads, target=capability
+    )
+    return ObjectCode.from_ptx(text.encode()).get_kernel(entry_of(text))
+
+
+def entry_of(ptx: str) -> str:
+    """The name of the one kernel in a PTX text."""
+    (name,) = re.findall(r"\.entry\s+(\w+)", ptx)
+    return str(name)
+
+
+def new_heap(size: int, device: torch.device) -> Tensor:
+    """[size] uint8, zeroed; CUDA's allocator begins at multiples of 512."""
+    heap = torch.zeros(size, dtype=torch.uint8, device=device)
+    if heap.data_ptr() % VECTOR:
+        raise RuntimeError(f"a heap begins at a multiple of {VECTOR} bytes")
+    return heap
