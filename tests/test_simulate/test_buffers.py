@@ -64,6 +64,21 @@ def test_slots_are_those_of_the_kernels(nodes: int, gpus: int, tokens: int, chan
     assert (rails, heap.size - words.rank_at) == slot_bytes(grid, tokens, size)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (8, 8)])
+@pytest.mark.parametrize("slot", [7472, 14384])
+def test_rings_are_those_of_the_kernels(shape: tuple[int, int], slot: int) -> None:
+    pytest.importorskip("torch")
+    from dualpipe_ref.comm.queue_memory import QueueMemory
+    from dualpipe_ref.comm.queue_sizes import usual_sizes
+
+    topology = Topology(*shape)
+    sizes = usual_sizes(topology)
+    most = max(sizes.dispatch.nvl_ring, topology.nodes * sizes.combine.sub_ring)
+    grid = ExpertGrid(*shape, topology.ranks, 1, 1)
+    rings = queue_bytes(grid, sizes.dispatch.channels, sizes.dispatch.rdma_ring, most, slot)
+    assert QueueMemory(topology, sizes, slot).words_at == rings.total
+
+
 def test_v3() -> None:
     """What DeepEP's own sizes come to: 10 channels, rings of 128 and 288 slots, messages of FP8."""
     queues = queue_bytes(ExpertGrid(), 10, 128, 288, 7472, stages_own=True)
