@@ -65,7 +65,7 @@ class Kernel:
         self._labels: dict[str, int] = {}
         body = text[text.index("{", text.index(".entry")) + 1 :]
         self._read(re.split(r"\n\}", body)[0])
-        self._connect()
+        self._is_connected = False
 
     def instructions(self) -> Iterator[Instruction]:
         for block in self.blocks:
@@ -90,6 +90,10 @@ class Kernel:
         return None if line == "0" else _function_at(self.files[file], int(line))
 
     def _connect(self) -> None:
+        """Find out what follows each block. Not done without need: with lines, NVVM 13.0 may leave out a label that is used."""
+        if self._is_connected:
+            return
+        self._is_connected = True
         for number, block in enumerate(self.blocks):
             last = block.instructions[-1] if block.instructions else None
             code = last.code if last else ""
@@ -103,6 +107,7 @@ class Kernel:
 
     def cycles(self, without: Callable[[Block], bool] = lambda block: False) -> list[set[int]]:
         """Sets of blocks that reach one another: what may be run again and again, once some blocks are taken away."""
+        self._connect()
         kept = [number for number, block in enumerate(self.blocks) if not without(block)]
         reach = {number: self._reached(number, set(kept)) for number in kept}
         found = {frozenset(b for b in reach[a] if a in reach[b]) for a in kept if a in reach[a]}
