@@ -10,6 +10,8 @@ import torch
 
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.direct import Direct
+from dualpipe_ref.comm.protocol.sizes import Sizes
+from dualpipe_ref.comm.queues import Queues
 from dualpipe_ref.comm.reference import SumOrder
 from dualpipe_ref.comm.together import Meeting
 from dualpipe_ref.comm.transport.emulated import Emulated
@@ -65,6 +67,10 @@ def _direct(case: Case) -> tuple[list[Any], list[Meeting]]:
     return _meeting(Direct(Emulated(case.topology), num_sms=1, **_sizes(case)))
 
 
+def _queues(case: Case) -> tuple[list[Any], list[Meeting]]:
+    return _meeting(Queues(Emulated(case.topology), sizes=Sizes(), **_sizes(case)))
+
+
 NAIVE = Version(
     "naive",
     _naive,
@@ -78,4 +84,5 @@ KERNELS = (torch.float32, torch.bfloat16)
 VERSIONS = [
     NAIVE,
     Version("direct", _direct, "two levels", KERNELS, (8, 24), examples=40, most_gpus=9),
+    Version("queues", _queues, "two levels", KERNELS, (8, 24), examples=25, most_gpus=9),
 ]

@@ -17,6 +17,7 @@ from dualpipe_ref import InputError
 from dualpipe_ref.comm import reference
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.collective import Collective
+from dualpipe_ref.comm.connect import connected
 from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.routing import Routing, route
 from dualpipe_ref.comm.topology import Topology
@@ -120,6 +121,25 @@ def check_refusals(topology: Topology, mover: Collective) -> None:
     assert torch.equal(sums, tokens)
 
 
+def check_connected(topology: Topology, rank: int) -> None:
+    """The version by its name, and arguments in which ranks differ."""
+    sizes = {"hidden": 8, "most_tokens": 4, "experts_per_token": 1}
+    buffer = connected(None, topology, topology.ranks, version="naive", **sizes)
+    tokens = torch.full((1, 8), float(rank))
+    routing = Routing(torch.tensor([[(rank + 1) % topology.ranks]]), torch.ones(1, 1))
+    received, handle = buffer.dispatch(tokens, routing)
+    assert received.source.tolist() == [[(rank - 1) % topology.ranks, 0]]
+    assert torch.equal(buffer.combine(received.tokens, handle), tokens)
+    last = topology.ranks - 1
+    with pytest.raises(
+        InputError, match=f"one value of hidden; got 8 on rank 0.*; 16 on rank {last}"
+    ):
+        connected(None, topology, topology.ranks, **(sizes | {"hidden": 16 if rank == last else 8}))
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="kernels run on an NVIDIA GPU"):
+            connected(None, topology, topology.ranks, version="queues", **sizes)
+
+
 def main() -> None:
     rank, nodes, gpus = map(int, sys.argv[1:4])
     torch.set_num_threads(1)
@@ -136,6 +156,7 @@ def main() -> None:
         check(topology, Collective(), number, fault)
     for background in () if fault else (False, True):
         check_refusals(topology, Collective(background=background))
+        check_connected(topology, rank)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
     print(f"{CASES} cases agree")
