@@ -76,9 +76,10 @@ class Machine(Sleeping):
             self.ready.add(thread.number)
         self.pick = kind_of(self.seed)(self.draw, self.ready, people)
         hub = self._hub = getcurrent()
+        context = copy_context()
         for thread in self.threads:
             thread.parent = hub
-            thread.gr_context = copy_context()
+            thread.gr_context = context
             # All begin here, not in one another: so the stack of each is as short as it can be.
             thread.switch()
         try:
