@@ -135,7 +135,7 @@ def _torch_without_cuda() -> list[str]:
 
 
 def _cluster() -> Tier:
-    gpus, missing = len(_gpus()), _missing(["nvshmem4py-cu13", "mpi4py"])
+    gpus, missing = len(_gpus()), _missing(["nvshmem4py-cu13", "cffi"])
     infiniband = os.path.isdir("/sys/class/infiniband") and os.listdir("/sys/class/infiniband")
     found = f"{gpus} GPUs, {'RDMA devices' if infiniband else 'no RDMA device'}"
     return Tier(
@@ -144,7 +144,7 @@ def _cluster() -> Tier:
         gpus > 1 and bool(infiniband) and not missing,
         found + (f"; missing {', '.join(missing)}" if missing else ""),
         "two nodes with several GPUs each and InfiniBand, and "
-        "pip install nvshmem4py-cu13 mpi4py -c constraints/nvshmem.txt",
+        "pip install -e '.[nvshmem]' -c constraints/nvshmem.txt",
     )
 
 

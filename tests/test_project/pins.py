@@ -16,7 +16,7 @@ from .files import ROOT
 SERVED = {
     "book.txt": ("plot", "train", "search", "book", "dev"),
     "gpu.txt": ("gpu", "train"),
-    "nvshmem.txt": ("gpu",),
+    "nvshmem.txt": ("nvshmem",),
 }
 # Which packages get a pin is what the program says that writes the file.
 LOCK = run_path(str(ROOT / "constraints" / "lock.py"))

@@ -156,6 +156,22 @@ def _named(function: Callable[..., Any], text: str) -> Any:
     return intrinsic(function)
 
 
+def pointer(signed: bool) -> Any:
+    """A function of an address that gives a pointer to integers of 64 bits, as C libraries take them."""
+
+    def function(typing: Any, address: Any) -> Any:
+        if not _fits(address, "i64"):
+            return None
+
+        def lowered(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+            return builder.inttoptr(values[0], _I64.as_pointer())
+
+        word = types.int64 if signed else types.uint64
+        return types.CPointer(word)(types.int64), lowered
+
+    return intrinsic(function)
+
+
 def _typed(
     given: Sequence[Any], wanted: Sequence[str], text: str, result: str | None, memory: bool = True
 ) -> tuple[Any, Callable[..., Any]] | None:

@@ -88,6 +88,43 @@ def to_ptx(
     return str(text)
 
 
+def linked(
+    kernel: Callable[..., Any],
+    plan: type,
+    *,
+    link: ModuleType,
+    element: ModuleType | None = None,
+    threads: int,
+) -> bytes:
+    """The machine code of a kernel whose link calls device functions of a library, linked with them; no GPU is needed.
+
+    Raises ImportError where Numba or nvJitLink is not there, and what nvJitLink raises for functions that nobody has.
+    """
+    cuda = _numba_cuda()
+    from cuda.bindings import nvjitlink
+
+    with _without_driver(TARGET):
+        codes, _ = cuda.compile_all(
+            _bound(kernel, link, element),
+            _void()(numba_type(plan)),
+            device=False,
+            abi="numba",
+            output="ltoir",
+            cc=TARGET,
+            launch_bounds=(threads, 1),
+        )
+    handle = nvjitlink.create(2, ["-arch=sm_{}{}".format(*TARGET), "-lto"])
+    for place, code in enumerate(codes):
+        data = code if isinstance(code, bytes) else code.code
+        kind = nvjitlink.InputType.LTOIR
+        nvjitlink.add_data(handle, kind, data, len(data), f"part {place}")
+    nvjitlink.complete(handle)
+    made = bytearray(nvjitlink.get_linked_cubin_size(handle))
+    nvjitlink.get_linked_cubin(handle, made)
+    nvjitlink.destroy(handle)
+    return bytes(made)
+
+
 def numba_type(plan: type) -> Any:
     """What Numba takes a plan for: a named tuple of int64, in which others may lie.
 
