@@ -25,8 +25,8 @@ def check(plan: Plan) -> Plan:
         require_int("sms", plan.sms, 1)
     _check_tensor(plan)
     _check_experts(plan)
-    _check_gpus(plan)
     _check_stages(plan)
+    _check_gpus(plan)
     _check_batch(plan)
     _check_sms(plan)
     _check_slow(plan)
@@ -93,7 +93,13 @@ def _check_gpus(plan: Plan) -> None:
 
 
 def _check_stages(plan: Plan) -> None:
-    placement = plan.placement  # its own rules: an even P, say
+    placement = plan.placement
+    if placement.directions == 2 and plan.pipeline % 2:
+        raise InputError(
+            f"{plan.schedule} enters at both ends of an even number of ranks",
+            f"pipeline = {plan.pipeline}, 1 too many",
+            f"pipeline = {max(2, plan.pipeline - 1)}",
+        )
     most = plan.shape.layers + 2
     if placement.stages > most:
         per_rank = placement.stages // plan.pipeline
