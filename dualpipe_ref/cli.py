@@ -36,6 +36,9 @@ from dualpipe_ref.schedule.violations import VerificationError, Violation
 from dualpipe_ref.simulate import simulate
 
 
+BENCHES = "memory plan protocol schedule search split step trace train".split()
+
+
 class _Parser(argparse.ArgumentParser):
     """Errors in one line, like every other error of the command."""
 
@@ -169,10 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         module.add_options(command(name, module.run, text))
 
     made = command("bench", _bench, "measure and write book/results/NAME.json")
-    made.add_argument(
-        "name",
-        choices=["memory", "protocol", "schedule", "search", "split", "step", "trace", "train"],
-    )
+    made.add_argument("name", choices=BENCHES)
     made.add_argument("--out", metavar="FILE")
     return parser
 
