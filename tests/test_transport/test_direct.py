@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from dualpipe_ref.comm.direct import Direct
 from dualpipe_ref.comm.exchange import Exchange
 from dualpipe_ref.comm.kernels.direct_plan import Warps
+from dualpipe_ref.comm.kernels.message import Message
 from dualpipe_ref.comm.transport.emulated import Emulated
+from dualpipe_ref.comm.transport.emulated.rdma import PIECE, Posted, Rdma
 from tests.test_transport.traffic import (
     KINDS,
     Traffic,
@@ -66,12 +69,24 @@ def transports(draw: st.DrawFn, traffic: Traffic) -> Emulated:
     )
 
 
-@settings(max_examples=40)
+DTYPES = (torch.bfloat16, torch.float32)
+
+
+@settings(max_examples=60)
 @given(st.data())
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_dispatch_and_combine_are_the_oracle_s_in_every_bit(
-    dtype: torch.dtype, data: st.DataObject
-) -> None:
+def test_dispatch_and_combine_are_the_oracle_s_in_every_bit(data: st.DataObject) -> None:
+    are_the_oracle_s(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(st.data())
+def test_they_are_in_many_more_runs(data: st.DataObject) -> None:
+    are_the_oracle_s(data)
+
+
+def are_the_oracle_s(data: st.DataObject) -> None:
+    dtype = data.draw(st.sampled_from(DTYPES))
     traffic = data.draw(traffics(dtype))
     transport = data.draw(transports(traffic))
     direct: Exchange = direct_of(traffic, transport, **data.draw(sizes()))
@@ -144,6 +159,45 @@ def test_with_handles_notify_is_skipped(seed: int) -> None:
     combined(direct, traffic, again, made(traffic, torch.bfloat16))
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["dispatch", "combine"])
+def test_between_nodes_goes_one_message_for_a_token_and_node(
+    back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted at the emulated network card, against what a layout says."""
+    traffic = drawn(3, 2, 12, seed=4, dtype=torch.bfloat16)
+    direct = direct_of(traffic, Emulated(traffic.topology))
+    handles, crossed = dispatched(direct, traffic), Counter[int]()
+    post = Rdma._post
+
+    def counting(card: Rdma, pair: tuple[int, int, int], posted: list[Posted]) -> None:
+        rank, peer, _ = pair
+        if traffic.topology.node_of(rank) != traffic.topology.node_of(peer):
+            bytes_put = PIECE * sum(not one.is_add for one in posted)
+            crossed[peer if back else rank] += bytes_put
+        post(card, pair, posted)
+
+    monkeypatch.setattr(Rdma, "_post", counting)
+    if back:
+        combined(direct, traffic, handles, made(traffic, torch.bfloat16), weights=False)
+        size = Message(2 * traffic.hidden).size
+    else:
+        dispatched(direct, traffic, handles)
+        size = Message(2 * traffic.hidden, 0, 3, 3, meta=1 + 2).size
+    wanted = {rank: handle.layout.bytes_over(rank, size)[0] for rank, handle in enumerate(handles)}
+    assert crossed == wanted
+    assert min(wanted.values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weak", [False, True])
+def test_64_ranks(weak: bool) -> None:
+    traffic = drawn(8, 8, 16, seed=1, hidden=64, per_token=8, experts_per_rank=1, kind="even")
+    transport = Emulated(traffic.topology, 3, lanes=8, weak=weak)
+    direct = direct_of(traffic, transport)
+    combined(direct, traffic, dispatched(direct, traffic), made(traffic, torch.bfloat16))
+    assert not transport.races.found
+
+
 def test_the_same_bits_under_20_schedules() -> None:
     traffic = drawn(2, 3, 12, seed=3)
     back, seen = made(traffic, torch.bfloat16), []
@@ -154,7 +208,7 @@ def test_the_same_bits_under_20_schedules() -> None:
     assert all(torch.equal(one, seen[0]) for one in seen)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_the_error_of_sums_is_that_of_two_roundings(dtype: torch.dtype) -> None:
     """Against float64, relative to the sum of sizes: each level rounds once, and adds in float32."""
     traffic = drawn(4, 4, 20, seed=2, per_token=4, experts_per_rank=1, kind="even")
