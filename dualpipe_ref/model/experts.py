@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dualpipe_ref.comm.permute import expert_order, permute, permute_weights, unpermute
 from dualpipe_ref.comm.routing import Routing, route, updated_bias
 from dualpipe_ref.model.attention import Projection
 from dualpipe_ref.model.config import ModelConfig
@@ -79,9 +80,8 @@ class Experts(nn.Module):
 
     def forward(self, tokens: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
         """What came, as in `comm.reference.Received`, to [M, H]: weighted outputs, each the sum over the token's experts here, in their order."""
-        total = torch.zeros_like(tokens)
-        for number, expert in enumerate(self.held):
-            row, place = (experts == number).nonzero(as_tuple=True)
-            made = expert(tokens[row]) * weights[row, place].unsqueeze(1)
-            total = total.index_add(0, row, made)
-        return total
+        order = expert_order(experts, len(self.held))
+        parts = permute(tokens, order).split(order.counts)
+        made = torch.cat([expert(part) for expert, part in zip(self.held, parts, strict=True)])
+        weighted = made * permute_weights(weights, order).unsqueeze(1)
+        return unpermute(weighted, order, len(tokens))
