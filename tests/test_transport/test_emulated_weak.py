@@ -132,6 +132,23 @@ def test_by_the_letter_of_ptx_a_credit_is_a_release(seed):
     assert overwrites(far(UNREAD, UNREAD.replace("        cuda.syncwarp()\n", "")), FAR)
 
 
+NO_COPY_OUT = "copy(plan.output + SIZE * number, here + RING + slot, SIZE)"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_rank_has_not_acquired_its_host_cannot_rely_on(seed):
+    """The receiver leaves the messages in its heap, for its host to read."""
+
+    def missed(kernel):
+        emulated = Emulated(NEAR, seed=seed, weak=True)
+        ring.run(emulated, kernel, messages=ring.SLOTS)
+        return list(emulated.races.found.values())
+
+    assert not missed(near(NO_COPY_OUT, "pass"))
+    for found in (missed(ring.only_sends), missed(near(NO_COPY_OUT, "pass", wait=relaxed_wait))):
+        assert any("the host of rank 1 may miss what moving.py" in one for one in found)
+
+
 if __name__ == "__main__":
     for name, (mutant, where) in FAULTS.items():
         got = [fails(mutant, where, seed) for seed in range(SEEDS)]

@@ -15,13 +15,21 @@ Heads = tuple[tuple[str, Any, Clock], ...]
 class Message:
     """A store: the 8 bytes that it left, who made it when, and what is attached: (scope, block, clock) of each release."""
 
-    __slots__ = ("epoch", "heads", "mark", "number", "thread", "value")
+    __slots__ = ("epoch", "heads", "is_data", "mark", "number", "thread", "value")
 
     def __init__(
-        self, value: bytes, thread: int, epoch: int, number: int, heads: Heads, mark: Any
+        self,
+        value: bytes,
+        thread: int,
+        epoch: int,
+        number: int,
+        heads: Heads,
+        mark: Any,
+        is_data: bool,
     ) -> None:
         self.value, self.thread, self.epoch, self.number = value, thread, epoch, number
-        self.heads, self.mark = heads, mark
+        # Whether it is a plain store or a piece of a put, and no flag.
+        self.heads, self.mark, self.is_data = heads, mark, is_data
 
 
 def joined(own: Heads, earlier: Heads) -> Heads:

@@ -69,6 +69,7 @@ class Launch:
         try:
             with np.errstate(all="ignore"):
                 machine.run()
+            self.memory.end()
         finally:
             if machine.coverage is not None:
                 machine.coverage.stop()

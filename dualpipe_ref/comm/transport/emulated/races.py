@@ -29,6 +29,9 @@ class Races:
             "{1} may overwrite what {0} still reads", said(load), said(store), regions, address
         )
 
+    def note_host(self, rank: int, store: Mark, regions: Regions, address: int) -> None:
+        self._add(f"the host of rank {rank}", store, regions, address)
+
     def _add(self, load: str, store: Mark, regions: Regions, address: int) -> None:
         self._say("{0} may miss what {1} stored", load, said(store), regions, address)
 

@@ -18,16 +18,16 @@ class Region:
     """An array that kernels may reach: `size` bytes from `start` on.
 
     `owner` is None where every thread may, a node's number where only GPUs of that node may (over NVLink), and a block where
-    only that block may.
+    only that block may. `rank` is that of a heap, None for other arrays.
     """
 
     __slots__ = (
         "base",
         "end",
-        "is_heap",
         "keep",
         "name",
         "owner",
+        "rank",
         "start",
         "uses",
         "view",
@@ -35,10 +35,16 @@ class Region:
     )
 
     def __init__(
-        self, name: str, start: int, size: int, keep: Any, owner: Any = None, is_heap: bool = False
+        self,
+        name: str,
+        start: int,
+        size: int,
+        keep: Any,
+        owner: Any = None,
+        rank: int | None = None,
     ) -> None:
         self.name, self.start, self.end, self.owner = name, start, start + size, owner
-        self.is_heap, self.keep = is_heap, keep
+        self.rank, self.keep = rank, keep
         # Whole words of 8 bytes from `base` on, so that the first and the last are whole too.
         self.base = start & -8
         whole = (start + size + 7 & -8) - self.base

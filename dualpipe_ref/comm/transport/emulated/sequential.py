@@ -22,6 +22,9 @@ class Sequential:
     def begin(self) -> None:
         """All blocks are placed."""
 
+    def end(self) -> None:
+        """All threads have ended."""
+
     def load(self, address: int, codec: Struct, owners: Any = None) -> tuple[Any, ...]:
         """A plain load."""
         machine = self.machine
@@ -148,7 +151,7 @@ def check_written(region: Region, at: int, size: int) -> None:
 
 def use(region: Region, how: int) -> None:
     """Note that a launch stores to a region (1), or reads it as constant (2): not both."""
-    if how == 2 and region.is_heap:
+    if how == 2 and region.rank is not None:
         raise KernelError(
             f"ld_v4_constant of {region.name}: a heap may be written while the kernel runs"
         )

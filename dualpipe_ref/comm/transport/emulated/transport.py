@@ -145,7 +145,7 @@ class Emulated:
                     heap.numel(),
                     heap,
                     owner,
-                    is_heap=True,
+                    rank,
                 )
             )
         for number, tensor in enumerate([self._addresses, *tensors]):

@@ -139,7 +139,7 @@ class Weak(Sequential):
         me = self.machine.current.number
         if self.reads is not None:
             self.reads.overwrite(address, codec.size, me, self._clocks[me], mark)
-        self.record(region, address, codec, values, mark, me)
+        self.record(region, address, codec, values, mark, me, is_data=True)
 
     def record(
         self,
@@ -150,18 +150,20 @@ class Weak(Sequential):
         mark: Any,
         by: int,
         heads: Heads = (),
+        is_data: bool = False,
     ) -> None:
         epoch, start, view = self._epochs[by], region.base, region.view
         words = range(address & -8, address + codec.size, 8)
         for word in words:
             if word not in self.histories:
                 before = bytes(view[word - start : word - start + 8])
-                self.histories[word] = [Message(before, INITIAL, 0, 0, (), None)]
+                self.histories[word] = [Message(before, INITIAL, 0, 0, (), None, False)]
         super().put(region, address, codec, values)
         for word in words:
             history = self.histories[word]
             now = bytes(view[word - start : word - start + 8])
-            history.append(Message(now, by, epoch, history[-1].number + 1, heads, mark))
+            number = history[-1].number + 1
+            history.append(Message(now, by, epoch, number, heads, mark, is_data))
             if len(history) > KEPT:
                 del history[0]
 

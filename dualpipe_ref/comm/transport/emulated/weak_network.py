@@ -38,7 +38,7 @@ class WeakWithNetwork(Weak):
                     self.races.note_card(history[-1].mark, self.regions, source + at)
                     if draw.random() < self.lateness:
                         piece[at : at + 8] = older
-        self._arrive(queue, target, PIECE, bytes(piece), ())
+        self._arrive(queue, target, PIECE, bytes(piece), (), is_data=True)
 
     def remote_store(self, queue: int, target: int, value: int) -> None:
         self._arrive(queue, target, WORD, value, ())
@@ -54,6 +54,30 @@ class WeakWithNetwork(Weak):
         own = ("sys", None, clock)
         self._arrive(queue, target, WORD, old + amount, joined((own,), earlier))
 
-    def _arrive(self, queue: int, target: int, codec: Struct, value: Any, heads: Heads) -> None:
+    def _arrive(
+        self,
+        queue: int,
+        target: int,
+        codec: Struct,
+        value: Any,
+        heads: Heads,
+        is_data: bool = False,
+    ) -> None:
         card = len(self.machine.threads) + queue
-        self.record(self.regions.region_at(target), target, codec, (value,), None, card, heads)
+        region = self.regions.region_at(target)
+        self.record(region, target, codec, (value,), None, card, heads, is_data)
+
+    def end(self) -> None:
+        """The launch is over: what others left in a rank's heap, the rank must have acquired before its host can read it."""
+        threads = self.machine.threads
+        known: dict[int, Clock] = {}
+        for thread in threads:
+            rank, clock = thread.block.rank, self._clocks[thread.number]
+            known[rank] = np.maximum(known[rank], clock) if rank in known else clock
+        for word, history in self.histories.items():
+            newest = history[-1]
+            owner = self.regions.region_at(word).rank
+            if newest.is_data and owner is not None and owner in known:
+                is_own = newest.thread < len(threads) and threads[newest.thread].block.rank == owner
+                if not is_own and known[owner][newest.thread] < newest.epoch:
+                    self.races.note_host(owner, newest.mark, self.regions, word)
