@@ -29,11 +29,11 @@ from dualpipe_ref.simulate.cluster.study import (
 from dualpipe_ref.simulate.cluster.work import model_operations
 
 OFF = {
-    "deepseek-v3": -0.12,
+    "deepseek-v3": -0.14,
     "llama-3-405b": 0.135,
     "llama-3-405b-16k": 0.105,
-    "qwen3-235b": -0.16,
-    "qwen3-235b-overlapped": -0.24,
+    "qwen3-235b": -0.165,
+    "qwen3-235b-overlapped": -0.28,
 }
 
 

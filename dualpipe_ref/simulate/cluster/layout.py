@@ -114,20 +114,21 @@ def _times(compute: Compute, factor: float) -> Compute:
 
 
 def shared_out(layout: Layout) -> list[int]:
-    """How many layers each stage gets, so that the busiest rank has as little as can be; a rank's stages count together.
+    """How many layers each stage gets, so that the busiest rank has as little as can be; a rank's stages count together. Of
+    ways that are alike in this, the one with the shortest longest stage.
 
     From counts as even as can be one layer after another goes from the busiest rank to another one, as long as that helps.
     The last stage, with the head, may be without a layer, and so may the first, with the embedding.
 
     >>> shared_out(Layout(Plan()))
-    [2, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 2]
+    [5, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0]
     """
     layers, stages = layout.plan.shape.layers, layout.last + 1
     least, more = divmod(layers, stages)
     counts = [least + (stage < more) for stage in range(stages)]
     if least == 0:  # too few for all: the ends go without
         counts = [int(layers >= stages - 1)] + [1] * (stages - 2) + [0]
-    best = _loads(layout, counts)
+    best, of_stages = _loads(layout, counts)
     while True:
         moves = [
             moved
@@ -135,13 +136,15 @@ def shared_out(layout: Layout) -> list[int]:
             for take in range(stages)
             if (moved := _moved(counts, give, take))
         ]
-        found = min(
-            ((sorted(_loads(layout, moved), reverse=True), moved) for moved in moves), default=None
-        )
-        if found is None or found[0] >= sorted(best, reverse=True):
+        found = min(((*map(_highest, _loads(layout, one)), one) for one in moves), default=None)
+        if found is None or found[:2] >= (_highest(best), _highest(of_stages)):
             return counts
-        counts = found[1]
-        best = _loads(layout, counts)
+        counts = found[2]
+        best, of_stages = _loads(layout, counts)
+
+
+def _highest(loads: list[int]) -> list[int]:
+    return sorted(loads, reverse=True)
 
 
 def _stages_of(layout: Layout, rank: int) -> set[int]:
@@ -159,8 +162,8 @@ def _moved(counts: list[int], give: int, take: int) -> list[int] | None:
     return moved
 
 
-def _loads(layout: Layout, counts: list[int]) -> list[int]:
-    """Of each rank."""
+def _loads(layout: Layout, counts: list[int]) -> tuple[list[int], list[int]]:
+    """Of each rank, and of each stage."""
     shape, start, of_stage = layout.plan.shape, 0, []
     there = {layer < shape.dense_layers for layer in (0, shape.layers - 1)}
     kinds = {dense: layout.load(layout.layer(dense, True)) for dense in there}
@@ -170,7 +173,8 @@ def _loads(layout: Layout, counts: list[int]) -> list[int]:
         ends = layout.stage(stage, (), True) if stage in (0, layout.last) else []
         of_stage.append(total + sum(map(layout.load, ends)))
         start += count
-    return [
+    of_rank = [
         sum(of_stage[stage] for stage in _stages_of(layout, rank))
         for rank in range(layout.plan.pipeline)
     ]
+    return of_rank, of_stage
