@@ -60,7 +60,13 @@ def test_nested_plans_reach_a_kernel() -> None:
 
     text = to_ptx(kernel, Outer, threads=32)
     assert text.count(".param .u64") == 3
-    assert "param_1];" in text.split("ld.param.u64")[1]
+    # Words of the inner plan come where it stands: the second of them, then the outer's address.
+    assert [f"param_{place}];" in text.split("ld.param.u64")[1] for place in range(3)] == [
+        False,
+        True,
+        False,
+    ]
+    assert "param_2];" in text.split("ld.param.u64")[2]
 
 
 @pytest.mark.parametrize("numbers", [bfloat16, float32])
