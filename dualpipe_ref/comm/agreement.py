@@ -6,13 +6,16 @@ one said, and so all raise the same error, instead of waiting for rows that neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dualpipe_ref.comm.checks import Facts, check_alike, facts_from, numbers_of
+from dualpipe_ref.comm.checks import Facts, check_alike, facts_from, facts_of, numbers_of
+from dualpipe_ref.comm.exchange import Exchange, Outgoing
 from dualpipe_ref.comm.mover import Mover
+from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.schedule.errors import InputError
 
 REFUSED = -1
@@ -38,6 +41,43 @@ def refuse(mover: Mover, error: InputError, device: torch.device) -> None:
     table = torch.tensor(numbers, device=device).expand(mover.ranks, -1).contiguous()
     told = mover.exchange_counts(table).tolist()
     _texts(mover, text, [one[2] if one[1] == REFUSED else 0 for one in told], device)
+
+
+class Agreeing:
+    """An `Exchange` of one rank a process, whose input all processes judge before any of them waits for another's kernels.
+
+    `check` raises `InputError` for what this rank may not send. Only a dispatch without handles costs a message, of the
+    `mover`, between CPUs.
+    """
+
+    def __init__(
+        self, exchange: Exchange, mover: Mover, check: Callable[[Sequence[Outgoing], int], object]
+    ) -> None:
+        self.exchange, self.topology, self.ranks = exchange, exchange.topology, exchange.ranks
+        self._mover, self._check = mover, check
+
+    def dispatch(
+        self, outgoing: Sequence[Outgoing], experts: int, handles: Sequence[Any] | None = None
+    ) -> list[tuple[Received, Any]]:
+        """As `Exchange.dispatch`."""
+        if handles is None:
+            try:
+                self._check(outgoing, experts)
+            except InputError as error:
+                refuse(self._mover, error, torch.device("cpu"))
+                raise
+            none = torch.zeros(self._mover.ranks, dtype=torch.int64)
+            counts_with_facts(self._mover, none, facts_of(outgoing[0], experts))
+        return self.exchange.dispatch(outgoing, experts, handles)
+
+    def combine(
+        self,
+        outputs: Sequence[Tensor],
+        handles: Sequence[Any],
+        weights: Sequence[Tensor] | None = None,
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """As `Exchange.combine`."""
+        return self.exchange.combine(outputs, handles, weights)
 
 
 def _texts(mover: Mover, own: str, lengths: Sequence[int], device: torch.device) -> list[str]:

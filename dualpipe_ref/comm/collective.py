@@ -30,7 +30,11 @@ class Collective:
         self.rank = torch.distributed.get_rank(group)
         self.ranks = torch.distributed.get_world_size(group)
         members = torch.distributed.get_process_group_ranks(group)
-        self._counts = torch.distributed.new_group(members, use_local_synchronization=True)
+        self._counts = torch.distributed.new_group(
+            members,
+            backend=torch.distributed.get_backend_config(group),
+            use_local_synchronization=True,
+        )
 
     def soon(self, begin: Callable[[], Result]) -> Callable[[], Result]:
         return self._thread.submit(begin).result if self._thread else now(begin)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import torch.distributed
 from torch.distributed import ProcessGroup
 
+from dualpipe_ref.comm.agreement import Agreeing
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.checks import check_one
 from dualpipe_ref.comm.collective import Collective
 from dualpipe_ref.comm.direct import Direct
-from dualpipe_ref.comm.exchange import Exchange
+from dualpipe_ref.comm.exchange import Outgoing
+from dualpipe_ref.comm.kernels.host import check_outgoing
 from dualpipe_ref.comm.queues import Queues
 from dualpipe_ref.comm.together import Meeting
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.base import Transport
 from dualpipe_ref.comm.transport.ipc import Ipc
+from dualpipe_ref.comm.transport.nvshmem import Nvshmem
 from dualpipe_ref.schedule.errors import InputError
 
+SECONDS = 100
 VersionName = Literal["naive", "direct", "queues"]
 
 
@@ -42,8 +47,8 @@ def connected(
 
     "naive" goes over the group itself, and needs none of the sizes. "direct" and "queues" are kernels on `num_sms` SMs of
     each GPU, for tokens of `hidden` numbers with up to `experts_per_token` experts, up to `most_tokens` of a rank; `settings`
-    are further ones of `Direct` and `Queues`. They reach peers by CUDA IPC on one machine; else a `transport` is given
-    (see `transport.nvshmem`). In the `background`, a thread communicates while the caller computes.
+    are further ones of `Direct` and `Queues`. They reach peers over the `transport`, if none is given by CUDA IPC on one
+    machine and by NVSHMEM between several. In the `background`, a thread communicates while the caller computes.
 
     Raises `InputError` on all processes if they differ in an argument, and where kernels cannot run.
 
@@ -64,18 +69,19 @@ def connected(
     )
     if version == "naive":
         return Buffer(topology, experts, Collective(group, background=background))
+    own = _own_group(group)
     if transport is None:
-        if machines > 1:
-            raise InputError(
-                "between machines, heaps are reached by NVSHMEM",
-                f"{machines} machines and no transport",
-                "transport = nvshmem.Nvshmem(topology, ...)",
-            )
-        transport = Ipc(topology, group=_own_group(group))
-    made: Callable[..., Exchange] = Direct if version == "direct" else Queues
+        way: Callable[..., Transport] = Ipc if machines == 1 else Nvshmem
+        transport = way(topology, group=own)
+    made: Callable[..., Direct | Queues] = Direct if version == "direct" else Queues
     exchange = made(transport, **sizes, **settings)
+
+    def check(outgoing: Sequence[Outgoing], experts: int) -> None:
+        check_outgoing(outgoing, exchange.transport, experts, exchange.room)
+
     (rank,) = exchange.ranks
-    return Buffer(topology, experts, Meeting(exchange).of(rank, background=background))
+    meeting = Meeting(Agreeing(exchange, Collective(own), check))
+    return Buffer(topology, experts, meeting.of(rank, background=background))
 
 
 def _agreed(group: ProcessGroup | None, arguments: dict[str, Any]) -> int:
@@ -90,6 +96,14 @@ def _agreed(group: ProcessGroup | None, arguments: dict[str, Any]) -> int:
 
 
 def _own_group(group: ProcessGroup | None) -> ProcessGroup:
-    """The same processes over gloo: what a transport says from its thread must not meet what the caller says from another."""
+    """The same processes over gloo: what a transport says from its thread must not meet what the caller says from another.
+
+    A process that does not come ends the wait of the others after `SECONDS`.
+    """
     members = torch.distributed.get_process_group_ranks(group)
-    return torch.distributed.new_group(members, backend="gloo", use_local_synchronization=True)
+    return torch.distributed.new_group(
+        members,
+        timeout=timedelta(seconds=SECONDS),
+        backend="gloo",
+        use_local_synchronization=True,
+    )

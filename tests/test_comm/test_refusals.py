@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from dualpipe_ref import InputError
+from dualpipe_ref.comm.agreement import Agreeing
 from dualpipe_ref.comm.buffer import Buffer
+from dualpipe_ref.comm.checks import checked
+from dualpipe_ref.comm.exchange import Outgoing
 from dualpipe_ref.comm.routing import Routing
 from dualpipe_ref.comm.together import run_ranks
 from dualpipe_ref.comm.topology import Topology
 
 from .cases import Case
-from .doubles import Threads
+from .doubles import OracleExchange, Threads
 from .versions import VERSIONS, Version, buffers
 
 RANKS, EXPERTS, BAD = 4, 8, 2
@@ -177,3 +180,36 @@ def test_agreement_costs_no_message_after_the_first_combine() -> None:
 
     # Counts and three tensors; types once, and the rows; then the rows alone. A handle saves the counts.
     assert run_ranks(counted, RANKS) == [[4, 2, 4, 1, 3]] * RANKS
+
+
+def test_processes_with_kernels_judge_their_input_before_one_waits_for_another() -> None:
+    """One rank a process, as over CUDA IPC; here a thread each, and an exchange that would wait for the others."""
+    threads, topology, launched = Threads(RANKS), Topology(2, 2), []
+
+    class OneRank(OracleExchange):
+        def dispatch(
+            self, outgoing: Sequence[Outgoing], experts: int, handles: Sequence[Any] | None = None
+        ) -> Any:
+            launched.append(self.ranks[0])
+            raise RuntimeError("launched")
+
+    def end(rank: int) -> Buffer:
+        exchange = OneRank(topology)
+        exchange.ranks = range(rank, rank + 1)
+
+        def check(outgoing: Sequence[Outgoing], experts: int) -> None:
+            checked(outgoing[0], topology, experts)
+
+        return Buffer(topology, EXPERTS, Agreeing(exchange, threads.mover(rank), check))
+
+    ends = [end(rank) for rank in range(RANKS)]
+    for name in ("an expert twice", "another hidden size", "another type"):
+        wrong, told = WRONG[name]
+        for error in errors_of_all(
+            ends, lambda end, rank, wrong=wrong: end.dispatch(*(wrong if rank == BAD else good()))
+        ):
+            assert_told(error, told)
+    assert not launched
+    with pytest.raises(RuntimeError, match="launched"):
+        run_ranks(lambda rank: ends[rank].dispatch(*good()), RANKS)
+    assert sorted(launched) == list(range(RANKS))
