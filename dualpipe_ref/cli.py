@@ -44,6 +44,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # Python 3.11 takes the `--` of `--name=--` for the end of options, and leaves an empty list as the value.
+        given = sys.argv[1:] if args is None else args
+        for one in given:
+            if one.startswith("--") and one.endswith("=--"):
+                self.error(f"argument {one.removesuffix('=--')}: expected one argument")
+        return super().parse_known_args(args, namespace)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 is success, 1 a schedule or an answer that fails, 2 input that breaks a rule.

@@ -26,6 +26,7 @@ REFUSED = {
     "schedule dualpipe --microbatches 8": "got no --ranks",
     "schedule dualpipe --ranks --microbatches 8": "argument --ranks: expected one argument",
     "schedule dualpipe --ranks= --microbatches 8": "ranks is a whole number; got ranks = ''",
+    "schedule dualpipe --ranks 8 --microbatches=--": "argument --microbatches: expected one argument",
     "schedule dualpipe --ranks 8 --microbatches=": "got microbatches = ''",
     "schedule dualpipe --ranks x --microbatches 8": "ranks is a whole number; got ranks = 'x'",
     "schedule dualpipe --ranks 2.0 --microbatches 8": "got ranks = '2.0'",
