@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dualpipe_ref.schedule.verify import verify
@@ -45,10 +47,13 @@ def test_predictions_are_off_by_what_the_book_says(name: str) -> None:
     assert number.predicted(step) / number.value - 1 == pytest.approx(OFF[name], abs=0.01)
 
 
-def test_deepseek_v3_is_within_ten_percent_with_pairs_as_long_as_in_its_own_trace() -> None:
-    plan = as_in_trace(Plan())
-    assert pair_profile(plan).parts.length == pytest.approx(129.0e6, rel=1e-3)
-    assert abs(evaluate(plan).hours_per_trillion / 180_000 - 1) < 0.1
+def test_deepseek_v3_with_computation_as_in_its_own_trace() -> None:
+    """Within 10 % if kernels are slower everywhere, a little beyond if only all-to-alls slow them down."""
+    for everywhere, off in ((False, -0.117), (True, -0.05)):
+        plan = as_in_trace(Plan(), everywhere=everywhere)
+        assert pair_profile(plan).parts.length == pytest.approx(129.0e6, rel=1e-3)
+        hours = evaluate(plan).hours_per_trillion
+        assert hours / 180_000 - 1 == pytest.approx(off, abs=0.02)
 
 
 def test_the_operations_of_a_token_are_those_of_its_active_parameters() -> None:
@@ -88,6 +93,7 @@ def test_sensitivity_goes_one_way() -> None:
     slower_with_more = {
         "slowed_all_to_all",
         "computation_beside",
+        "computation",
         "exposed_updates",
         "sms_of_full_rdma",
     }
@@ -97,7 +103,8 @@ def test_sensitivity_goes_one_way() -> None:
 
 
 def test_rankings_name_what_does_not_fit() -> None:
-    found = rank(schedules_of(Plan()))
+    small = replace(Plan(), sequences=4096)
+    found = rank(schedules_of(small))
     speeds = [one.step.tokens_per_second for one in found if one.step]
     assert speeds == sorted(speeds, reverse=True)
     assert found[0].plan.schedule == "dualpipe"

@@ -136,7 +136,8 @@ def test_closed_forms_hold_for_ops_that_come_out_of_layers(
                     expected = found.idle[rank] if is_bubble else found.makespan
                     assert formula.evaluate(*wanted) == expected, formula
                     compared += 1
-    assert compared
+    # A pair can be shorter than its backward alone, where W lies beside an all-to-all: outside the domain of DualPipe's forms.
+    assert compared or costs.of("FB") < max(costs.of("F"), costs.of("B"))
 
 
 @QUICK

@@ -112,6 +112,14 @@ CONSTANTS = (
         False,
     ),
     Constant(
+        "computation",
+        1.0,
+        "x",
+        "how much longer all computation takes than its kernels by themselves: nothing published",
+        "A",
+        False,
+    ),
+    Constant(
         "exposed_updates",
         1.0,
         "of its time",

@@ -85,7 +85,8 @@ class Layout:
         return self._slowed(LayerTimes(compute, dispatch, combine, combine, dispatch), is_beside)
 
     def _slowed(self, layer: LayerTimes, is_beside: bool) -> LayerTimes:
-        factor = self.plan.kernels["computation_beside"] if is_beside else 1
+        kernels = self.plan.kernels
+        factor = kernels["computation"] * (kernels["computation_beside"] if is_beside else 1)
         if factor == 1:
             return layer
         return layer._replace(

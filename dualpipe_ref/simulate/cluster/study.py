@@ -132,17 +132,20 @@ def pair_profile(plan: Plan, layers: int = 4) -> PairProfile:
     )
 
 
-def as_in_trace(plan: Plan) -> Plan:
-    """The plan with computation in pairs so much longer that a pair lasts as long as in DeepSeek's own trace.
+def as_in_trace(plan: Plan, *, everywhere: bool = False) -> Plan:
+    """The plan with computation so much longer that a pair lasts as long as in DeepSeek's own trace.
 
-    That trace is of kernels, not of a training run: nothing is fitted to a step or to GPU hours.
+    That trace is of kernels, not of a training run: nothing is fitted to a step or to GPU hours. It does not say whether the
+    all-to-alls slow computation down, then this holds in pairs alone, or whether kernels are slower than their tables
+    `everywhere`.
 
     >>> round(as_in_trace(Plan()).kernels["computation_beside"], 3)
     1.128
     """
     told = published()
     factor = told["wall_ms"] * 1e6 / pair_profile(plan, told["layers"]).parts.length
-    return replace(plan, kernels=plan.kernels.changed(computation_beside=factor))
+    name = "computation" if everywhere else "computation_beside"
+    return replace(plan, kernels=plan.kernels.changed(**{name: factor}))
 
 
 class BubbleRates(NamedTuple):
