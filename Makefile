@@ -23,7 +23,7 @@ SOURCES := $(shell find book exercises dualpipe_ref _config.yml _toc.yml pyproje
   -not -path '*/node_modules/*' -not -path '*/__pycache__/*' -not -path '*/_downloads/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve pdf test test-all check lint links format notebooks lock clean
+.PHONY: help book serve pdf test test-all gpu check lint links format notebooks lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -49,6 +49,9 @@ test: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests (about 20 minu
 test-all: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests that take long too, with more generated examples
 	$(PYTEST) --hypothesis-profile=thorough -m "not alone" $(SIDE_BY_SIDE)
 	$(PYTEST) --hypothesis-profile=thorough -m alone
+
+gpu: $(VENV)/.test  ## the kernels on this machine's GPU; without one it says what is missing
+	$(PYTEST) -rs tests/gpu
 
 check: lint test book  ## what CI runs
 
