@@ -17,9 +17,11 @@ from dualpipe_ref.comm.kernels import (
     float32,
     notify,
     permute,
+    plain_copy,
     queue_combine,
     queue_dispatch,
     queue_heads,
+    who_ran,
 )
 from dualpipe_ref.comm.kernels.direct_plan import DirectPlan
 from dualpipe_ref.comm.kernels.queue_plan import QueuePlan
@@ -73,6 +75,8 @@ KERNELS = (
     Shipped("queue combine", queue_combine.combine, QueuePlan, 512, SUMMED),
     Shipped("permute", permute.permute, permute.PermutePlan, 512, SUMMED, waits=False),
     Shipped("unpermute", permute.unpermute, permute.PermutePlan, 512, SUMMED, waits=False),
+    Shipped("plain copy", plain_copy.plain_copy, plain_copy.PlainCopyPlan, 1024, waits=False),
+    Shipped("who ran", who_ran.who_ran, who_ran.WhoRanPlan, 1024, waits=False),
 )
 
 

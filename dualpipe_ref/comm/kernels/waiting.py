@@ -25,6 +25,14 @@ class Who(NamedTuple):
 
 
 @device
+def stay(nanoseconds):
+    """Let so much time pass and do nothing. One thread."""
+    began = ptx.globaltimer()
+    while ptx.globaltimer() - began < nanoseconds:
+        cuda.nanosleep(NAP_NS)
+
+
+@device
 def has_stopped(plan):
     """Whether some role of this launch gave up."""
     return ptx.ld_relaxed_sys(plan.errors) != 0

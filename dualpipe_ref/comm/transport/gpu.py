@@ -121,8 +121,14 @@ def launch(
     link: ModuleType,
     element: ModuleType | None,
     stream: torch.cuda.Stream,
+    together: bool = True,
+    owns_sm: bool = False,
 ) -> None:
-    """Start `grid` blocks of `kernel(plan)` on a stream; the driver refuses a grid whose blocks cannot all run at once."""
+    """Start `grid` blocks of `kernel(plan)` on a stream; the driver refuses a grid whose blocks cannot all run at once.
+
+    Not `together`, blocks may run one after another: for kernels that do not wait. A block that `owns_sm` takes all the
+    shared memory that it may have, so that no other block finds room beside it (on GPUs where that is all there is).
+    """
     from cuda.core import Device, LaunchConfig
     from cuda.core import launch as start
 
@@ -130,8 +136,32 @@ def launch(
     capability = torch.cuda.get_device_capability(stream.device)
     kind: Any = type(plan)
     loaded = _loaded(kernel, kind, threads, link, element, capability)
-    config = LaunchConfig(grid=grid, block=threads, is_cooperative=True)
+    shared = _all_shared_memory(loaded, stream.device.index) if owns_sm else 0
+    config = LaunchConfig(grid=grid, block=threads, shmem_size=shared, is_cooperative=together)
     start(stream, config, loaded, *map(ctypes.c_int64, words_of(plan)))
+
+
+@cache
+def _all_shared_memory(loaded: Any, device: int) -> int:
+    """Bytes of dynamic shared memory that a block of this kernel can have at most; the driver is told that it will."""
+    from cuda.bindings import driver
+
+    def asked(answer: Any) -> Any:
+        if int(answer[0]):
+            raise RuntimeError(
+                f"the driver refuses a block all of its SM's shared memory: {answer[0].name}"
+            )
+        return answer[1] if len(answer) > 1 else None
+
+    of_device, of_kernel = driver.CUdevice_attribute, driver.CUfunction_attribute
+    most = of_device.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+    static = of_kernel.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
+    dynamic = of_kernel.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    kernel = driver.CUkernel(int(loaded.handle))
+    left = int(asked(driver.cuDeviceGetAttribute(most, device)))
+    left -= int(asked(driver.cuKernelGetAttribute(static, kernel, device)))
+    asked(driver.cuKernelSetAttribute(dynamic, left, kernel, device))
+    return left
 
 
 @cache

@@ -64,7 +64,8 @@ class Launch:
             rank, sm = divmod(number, blocks)
             if rank not in emulated.absent:
                 owners = {None, emulated.topology.node_of(rank)}
-                machine.place(Block(number, rank, sm), begin, threads, emulated.lanes, owners)
+                place = Block(number, rank, emulated.first_sm + sm)
+                machine.place(place, begin, threads, emulated.lanes, owners)
         self.memory.begin()
         try:
             with np.errstate(all="ignore"):

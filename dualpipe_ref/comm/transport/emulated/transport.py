@@ -21,7 +21,7 @@ class Emulated:
 
     `seed` chooses the schedule: the same seed, the same run. `lanes` is the size of a warp. `link` is how ranks of other
     nodes are reached: "rdma", a network that delivers late and out of order, or "copying", the link of one GPU.
-    Each rank has `sms_per_rank` SMs with room for one block each. `absent` ranks never start their blocks. When nobody
+    Each rank has `sms_per_rank` SMs, from number `first_sm` on, with room for one block each. `absent` ranks never start their blocks. When nobody
     can move, `when_stuck` "raise" raises Deadlock, "time out" lets time pass until waits give up; with absent ranks it
     is always "time out". `trace` counts the lines of kernels that run (slow): see `coverage`.
 
@@ -40,6 +40,7 @@ class Emulated:
         *,
         link: Literal["rdma", "copying"] = "rdma",
         sms_per_rank: int = 132,
+        first_sm: int = 0,
         absent: Collection[int] = (),
         when_stuck: Literal["raise", "time out"] = "raise",
         trace: bool = False,
@@ -48,6 +49,7 @@ class Emulated:
         require_int("seed", seed, 0)
         require_int("lanes", lanes, 1)
         require_int("sms_per_rank", sms_per_rank, 1)
+        require_int("first_sm", first_sm, 0)
         if lanes > 32 or lanes & (lanes - 1):
             raise InputError(
                 "lanes of a warp are a power of two up to 32", f"lanes = {lanes}", "lanes = 4"
@@ -60,6 +62,7 @@ class Emulated:
         self.device = torch.device("cpu")
         self.seed, self.lanes, self.weak, self.link = seed, lanes, weak, link
         self.sms_per_rank: int | None = sms_per_rank
+        self.first_sm = first_sm
         self.absent, self.when_stuck, self.trace, self.reads = (
             frozenset(absent),
             when_stuck,
