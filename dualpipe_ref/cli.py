@@ -35,7 +35,7 @@ from dualpipe_ref.schedule.verify import find_violations
 from dualpipe_ref.schedule.violations import VerificationError, Violation
 from dualpipe_ref.simulate import simulate
 
-BENCHES = ["memory", "plan", "protocol", "schedule", "search", "split", "step", "trace", "train"]
+BENCHES = ["kernels", "memory", "plan", "protocol", "schedule", "search", "split", "step", "trace", "train"]
 
 
 class _Parser(argparse.ArgumentParser):

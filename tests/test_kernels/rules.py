@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from dualpipe_ref.bench.kernels import registers_for
 from dualpipe_ref.comm.kernels.compiled import Assembly
 
 from .reading import Block, Instruction, Kernel
 
-# Hopper: an SM has four parts with 16,384 registers each; a block that does not find its own is not launched. Its warps
-# are shared out evenly, registers in steps of 8 a thread (CUDA programming guide, table of compute capabilities).
-REGISTERS_OF_SM, PARTS_OF_SM, REGISTER_UNIT, LANES = 65_536, 4, 8, 32
 # All that may touch memory: what kernels/ptx.py has, the kernel's own parameters, barriers of a warp and of the block.
 FLAG = re.compile(r"(ld\.(acquire|relaxed)|st\.(release|relaxed))\.(sys\.global|cta)\.b64")
 ADDED = re.compile(r"(red\.(release|relaxed)|atom\.acq_rel)\.(sys\.global|cta)\.add\.u64")
@@ -154,10 +152,9 @@ def assembly_faults(taken: Assembly, threads: int) -> Iterator[str]:
     """No value goes to memory for want of registers, and a block of `threads` finds its registers on an SM."""
     if taken.spills or taken.stack:
         yield f"{taken.spills} bytes of spills, {taken.stack} of stack"
-    warps = -(-threads // LANES // PARTS_OF_SM) * PARTS_OF_SM
-    held = -(-taken.registers // REGISTER_UNIT) * REGISTER_UNIT
-    if held * warps * LANES > REGISTERS_OF_SM:
-        yield f"{taken.registers} registers for each of {threads} threads: an SM has {REGISTERS_OF_SM}"
+    most = registers_for(threads)
+    if taken.registers > most:
+        yield f"{taken.registers} registers for each of {threads} threads: an SM has no more than {most}"
 
 
 PTX_RULES = (foreign_faults, scope_faults, copy_faults, spin_faults)
