@@ -22,6 +22,8 @@ PYODIDE = (
     "pyodide-lock.json",
 )
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")
+# Of the package and the exercises: code, texts, and the data of the planner.
+PACKED = (".py", ".md", ".json")
 # The least time that a zip archive can name: the same sources give the same bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -60,7 +62,7 @@ def _packed(root: Path) -> Iterator[tuple[str, Path]]:
     for folder, inside in (("dualpipe_ref", ""), ("exercises", "dualpipe_ref/")):
         for file in (root / folder).rglob("*"):
             # Answers that must be rejected are for the tests; solutions make the skeletons.
-            if file.suffix in (".py", ".md") and "wrong" not in file.parts:
+            if file.suffix in PACKED and not {"wrong", "recorded"} & set(file.parts):
                 yield inside + str(file.relative_to(root)), file
 
 

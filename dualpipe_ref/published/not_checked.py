@@ -1,0 +1,50 @@
+"""What others report about the same things, and nobody here could check."""
+
+from __future__ import annotations
+
+from dualpipe_ref.published.claim import NotChecked
+
+NOT_CHECKED = (
+    NotChecked(
+        "180,000 H800 hours for a trillion tokens",
+        "DeepSeek-V3 report, arXiv:2412.19437, section 1",
+        "180,000 H800 hours on 2,048 GPUs",
+        "needs the cluster; `dualpipe-ref plan` predicts it from kernels' rates, and the findings say how far off it was",
+        ("log",),
+    ),
+    NotChecked(
+        "DualPipeV in FlagScale",
+        "FlagScale, pull request 644",
+        "4 % to 11 % more throughput for DeepSeek models",
+        "it says neither against which schedule, nor at which m, nor what the overlap alone gave",
+        ("ch10_dualpipev",),
+    ),
+    NotChecked(
+        "throughput of zero-bubble schedules",
+        "Zero Bubble, arXiv:2401.10241, tables 4 to 6",
+        "bubble rates and samples a second for four models on 8 to 32 GPUs",
+        "needs those GPUs; the planner simulates the profiled times, which it quotes from memory",
+        ("ch05_zero_bubble",),
+    ),
+    NotChecked(
+        "device limits of 3 cost no quality",
+        "DeepSeek-V2, arXiv:2405.04434, section 2.2.2",
+        "a limit of three devices or more is about as good as none",
+        "a claim about a model's quality, which nothing here measures",
+        ("ch07_experts",),
+    ),
+    NotChecked(
+        "communication that spares the L2 cache",
+        "DeepSeek-V3 report, arXiv:2412.19437, section 3.2.2",
+        "hand-written PTX and tuned chunks reduce the use of L2 and the disturbance of other SMs",
+        "needs a Hopper GPU; no figure is published, and the released kernels switch the most daring loads off by default",
+        ("ch01_waiting",),
+    ),
+    NotChecked(
+        "warps in proportion to the work",
+        "DeepSeek-V3 report, arXiv:2412.19437, section 3.2.2",
+        "the number of warps of each task is adjusted while kernels run",
+        "the released kernels (DeepEP, dd758ca) fix the roles as they are compiled and rotate only who serves which peer; other ones may have been used",
+        ("ch14_crossing_nodes",),
+    ),
+)
