@@ -84,6 +84,10 @@ class Meeting:
             if self._ended:
                 raise self._ended
             here = self._round
+            if rank in here.came:
+                self._end(f"rank {rank} came twice, to {here.came[rank].name} and to {call.name}")
+                assert self._ended
+                raise self._ended
             here.came[rank] = call
             if len(here.came) == len(self.ranks):
                 self._round = _Round()

@@ -112,6 +112,19 @@ def test_ranks_that_come_with_different_calls_are_told_so() -> None:
         assert "combine on rank 0, 1, 2; dispatch on rank 3" in str(error)
 
 
+def test_a_rank_has_one_call_at_a_time() -> None:
+    """Two Buffers of a rank in two threads would take each other's results."""
+    _, ends = met(OracleExchange(TOPOLOGY), background=True)
+    started = [ends[0].start_dispatch(TOKENS, ROUTING)]
+    again = Buffer(TOPOLOGY, EXPERTS, ends[0]._end.seat.meeting.of(0))  # type: ignore[attr-defined]
+    while not ends[0]._end.seat.meeting._round.came:  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    with pytest.raises(MeetingError, match="rank 0 came twice, to dispatch and to dispatch"):
+        again.dispatch(TOKENS, ROUTING)
+    with pytest.raises(MeetingError, match="came twice"):
+        started[0].wait()
+
+
 class Failing(OracleExchange):
     """Its first combine fails, as a launch does that timed out."""
 
