@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dualpipe_ref.comm import reference
 from dualpipe_ref.comm.buffer import Buffer
+from dualpipe_ref.comm.gradients import Combined
 from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.routing import Routing
 from dualpipe_ref.comm.together import run_ranks
@@ -163,6 +164,29 @@ def test_a_row_that_is_wrong_is_seen(version: Version, monkeypatch: pytest.Monke
     monkeypatch.setattr("tests.test_comm.test_versions.in_one_process", lambda *_: wanted)
     with pytest.raises(AssertionError, match="sums of rank 2"):
         check(case, version)
+
+
+@every_version
+def test_a_gradient_that_is_wrong_is_seen(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: a combine's backward hands on a gradient that is a hundredth too large, or forgets the weights."""
+    right = Combined.backward
+    case = EXTREMES["one rank has tokens"]
+    for factors, told in (
+        ((1.01, 1.0), "^gradients of rank 2"),
+        ((1.0, 0.0), "^of weights of rank 2"),
+    ):
+
+        def wrong(
+            ctx: Any, gradient: Tensor, weights: Tensor | None, factors: Any = factors
+        ) -> Any:
+            grown = None if weights is None else weights * factors[1]
+            return right(ctx, gradient * factors[0], grown)
+
+        monkeypatch.setattr(Combined, "backward", staticmethod(wrong))
+        with pytest.raises(AssertionError, match=told):
+            check(case, version)
 
 
 def test_gradients_are_slopes() -> None:
