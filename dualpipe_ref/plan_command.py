@@ -20,6 +20,7 @@ from dualpipe_ref.simulate.cluster import (
     find_device,
     find_run,
     find_transport,
+    report,
 )
 from dualpipe_ref.simulate.cluster.explain import explain
 from dualpipe_ref.simulate.cluster.profile import (
@@ -81,16 +82,16 @@ def run(options: argparse.Namespace) -> int:
     if options.trace:
         return _trace(options)
     if options.constants:
-        return _print(options, plan_text.constants_data(), plan_text.constants_text)
+        return _print(options, report.constants_data(), plan_text.constants_text)
     if options.published:
-        return _print(options, plan_text.published_data(), plan_text.published_text)
+        return _print(options, report.published_data(), plan_text.published_text)
     plan = plan_from(options)
     if options.rank:
         plans = schedules_of(plan) if options.rank == "schedules" else sms_of(plan)
-        return _print(options, plan_text.ranking_data(rank(plans)), plan_text.ranking_text)
+        return _print(options, report.ranking_data(rank(plans)), plan_text.ranking_text)
     if options.sensitivity:
         found = list(sensitivity(plan))
-        return _print(options, plan_text.sensitivity_data(plan, found), plan_text.sensitivity_text)
+        return _print(options, report.sensitivity_data(plan, found), plan_text.sensitivity_text)
     step = evaluate(plan)
     if options.out_trace:
         from dualpipe_ref.plot.trace import write_trace
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
     if options.explain:
         rows = [one._asdict() for one in explain(step)]
         return _print(options, rows, plan_text.explained_text)
-    data = plan_text.step_data(step, find_run(options.name or next(iter(RUNS))))
+    data = report.step_data(step, find_run(options.name or next(iter(RUNS))))
     return _print(options, data, plan_text.step_text)
 
 
@@ -161,7 +162,7 @@ def _trace(options: argparse.Namespace) -> int:
         from dualpipe_ref.plot.trace import write_trace
 
         write_trace(timeline_of(kernels), options.out_trace, name=options.trace)
-    data = plan_text.profile_data(profile_of(kernels), published())
+    data = report.profile_data(profile_of(kernels), published())
     return _print(options, data, plan_text.profile_text)
 
 

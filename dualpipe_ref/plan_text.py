@@ -1,74 +1,14 @@
-"""What `dualpipe-ref plan` prints: the data of each report, and its text."""
+"""What `dualpipe-ref plan` prints: texts of the reports in `simulate.cluster.report`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from dualpipe_ref.schedule.errors import InputError
-from dualpipe_ref.simulate.cluster import CONSTANTS, RUNS, Plan, Step, evaluate, mean
 from dualpipe_ref.simulate.cluster.books import ROWS
-from dualpipe_ref.simulate.cluster.profile import Profile, published
-from dualpipe_ref.simulate.cluster.published import ZERO_BUBBLE, Run
-from dualpipe_ref.simulate.cluster.study import (
-    FACTORS,
-    Choice,
-    Sensitivity,
-    as_in_trace,
-    pair_profile,
-    zero_bubble,
-)
+from dualpipe_ref.simulate.cluster.report import Rows
 from dualpipe_ref.simulate.table import table
-
-Rows = list[dict[str, Any]]
-
-
-def step_data(step: Step, run: Run | None = None) -> dict[str, Any]:
-    """A step: its numbers, its ledger, and what is published for the run."""
-    plan, books = step.plan, mean(step)
-    peak = step.peaks[step.worst_rank]
-    return {
-        "plan": title_of(plan),
-        "step_s": step.seconds,
-        "tokens_per_gpu_second": step.tokens_per_second,
-        "model_tflops": step.model_tflops,
-        "utilisation": step.utilisation,
-        "gpu_hours_per_trillion_tokens": step.hours_per_trillion,
-        "memory_gb": peak.total / 1e9,
-        "memory_rank": step.worst_rank,
-        "capacity_gb": plan.device.memory,
-        "layers": list(step.layout.split),
-        "waiting": float(books.waiting),
-        "ledger_s": {label: float(time) / 1e9 for label, time in books.rows.items()},
-        "published": compared(run, step) if run and run.plan == plan else [],
-    }
-
-
-def title_of(plan: Plan) -> str:
-    """A plan in one line."""
-    cut = f"PP{plan.pipeline} x TP{plan.tensor} x DP{plan.data}, EP{plan.expert_ranks}"
-    sms = f", {plan.reserved} of {plan.device.sms} SMs reserved" if plan.reserved else ""
-    return (
-        f"{plan.shape.parameters.total / 1e9:.0f}B on {plan.gpus} {plan.device.name}: {cut};"
-        f" {plan.sequences} x {plan.length} tokens, {plan.schedule}, m = {plan.microbatches}{sms}"
-    )
-
-
-def compared(run: Run, step: Step) -> Rows:
-    """Each published number beside the predicted one."""
-    return [
-        {
-            "name": one.name,
-            "published": one.value,
-            "predicted": one.predicted(step),
-            "off": one.predicted(step) / one.value - 1,
-            "unit": one.unit,
-            "source": one.source,
-            "grade": one.grade,
-        }
-        for one in run.published
-    ]
 
 
 def step_text(data: dict[str, Any]) -> str:
@@ -118,21 +58,6 @@ def explained_text(rows: Rows) -> str:
     return "\n".join(f"{row['name']}: {row['value']}\n    {row['formula']}" for row in rows)
 
 
-def ranking_data(choices: Iterable[Choice]) -> Rows:
-    return [
-        {
-            "schedule": one.plan.schedule,
-            "reserved_sms": one.plan.reserved,
-            "tokens_per_gpu_second": one.step.tokens_per_second if one.step else None,
-            "utilisation": one.step.utilisation if one.step else None,
-            "memory_gb": one.step.peaks[one.step.worst_rank].total / 1e9 if one.step else None,
-            "waiting": float(mean(one.step).waiting) if one.step else None,
-            "why": one.why,
-        }
-        for one in choices
-    ]
-
-
 def ranking_text(rows: Rows) -> str:
     header = ["schedule", "SMs", "tokens/s", "MFU", "memory, GB", "waiting"]
     body = [
@@ -151,18 +76,6 @@ def ranking_text(rows: Rows) -> str:
     return "\n".join([table([header, *body]), *refused])
 
 
-def sensitivity_data(plan: Plan, found: Iterable[Sensitivity]) -> dict[str, Any]:
-    base = evaluate(plan, memory=False).hours_per_trillion
-    return {
-        "hours": base,
-        "factors": list(FACTORS),
-        "rows": [
-            {"constant": one.name, "change": [hours / base - 1 for hours in one.hours]}
-            for one in found
-        ],
-    }
-
-
 def sensitivity_text(data: dict[str, Any]) -> str:
     header = ["constant", *(f"x {factor}" for factor in data["factors"])]
     body = [
@@ -172,71 +85,11 @@ def sensitivity_text(data: dict[str, Any]) -> str:
     return f"{data['hours']:,.0f} GPU hours for 10^12 tokens, and with\n{table([header, *body])}"
 
 
-def constants_data() -> Rows:
-    return [one._asdict() for one in CONSTANTS]
-
-
 def constants_text(rows: Rows) -> str:
     return "\n".join(
         f"{row['name']} = {row['value']:.4g} {row['unit']} [{row['grade']}]: {row['source']}"
         for row in rows
     )
-
-
-def published_data() -> Rows:
-    """All runs; DeepSeek-V3 also with computation as in its own trace; the pair itself; zero bubble's tables."""
-    rows: Rows = []
-    for name, run in RUNS.items():
-        step = evaluate(run.plan, memory=False)
-        rows += [{"run": name} | one for one in compared(run, step)]
-    base = RUNS["deepseek-v3"]
-    for everywhere, name in ((False, "pairs"), (True, "all")):
-        traced = evaluate(as_in_trace(base.plan, everywhere=everywhere), memory=False)
-        run_name = f"deepseek-v3, {name} as in its trace"
-        rows += [{"run": run_name} | one for one in compared(base, traced)]
-    return [*rows, *_pair_rows(base.plan), *_zero_bubble_rows()]
-
-
-def _row(
-    run: str, name: str, told: float, predicted: float, unit: str, source: str
-) -> dict[str, Any]:
-    off = predicted / told - 1 if told else 0.0
-    values = {"published": told, "predicted": predicted, "off": off, "unit": unit}
-    return {"run": run, "name": name, **values, "source": source}
-
-
-def _pair_rows(plan: Plan) -> Rows:
-    told, found = published(), pair_profile(plan)
-    numbers: tuple[tuple[str, float, float, str], ...] = (
-        ("computing", told["computing_ms"], found.computing / 1e6, "ms"),
-        ("dispatch", told["kernels"]["dispatch"]["mean_ms"], found.dispatch / 1e6, "ms"),
-        ("combine", told["kernels"]["combine"]["mean_ms"], found.combine / 1e6, "ms"),
-        ("communication to computation", told["ratio"], found.ratio, ""),
-        ("exposed", told["exposed_share"], found.exposed, "of communication"),
-        ("blocks of communication", told["communication_grid"], plan.reserved, "blocks"),
-        (
-            "blocks of products",
-            told["computation_grid"],
-            plan.device.sms - plan.reserved,
-            "blocks",
-        ),
-    )
-    source = told["source"]
-    return [_row("deepseek-v3, a pair", *one, source) for one in numbers]
-
-
-def _zero_bubble_rows() -> Rows:
-    rows: Rows = []
-    source = "Zero Bubble, arXiv:2401.10241, from memory"
-    for one in ZERO_BUBBLE:
-        for count, (plain, split) in one.rates.items():
-            found = zero_bubble(one, count)
-            run = f"zero bubble {one.model}, P = {one.ranks}, m = {count}"
-            rows.append(_row(run, "1F1B's bubble", plain, found.one_f_one_b, "", source))
-            rows.append(_row(run, "ZB-H1's bubble", split, found.zb_h1, "", source))
-            before, after = one.samples[count]
-            rows.append(_row(run, "speedup", after / before, found.speedup, "x", source))
-    return rows
 
 
 def published_text(rows: Rows) -> str:
@@ -256,32 +109,6 @@ def published_text(rows: Rows) -> str:
 
 def _digits(number: float) -> str:
     return f"{number:,.0f}" if number >= 1e4 else f"{number:.4g}"
-
-
-def profile_data(profile: Profile, told: dict[str, Any]) -> Rows:
-    """The numbers of a trace beside those of DeepSeek's."""
-    if not profile.wall:
-        raise InputError("the kernels of a trace last", "0 ns")
-    rows: Rows = [
-        {"name": name, "this": this, "deepseek": told[key], "unit": unit}
-        for name, key, this, unit in (
-            ("wall", "wall_ms", profile.wall / 1e6, "ms"),
-            ("communicating", "communicating_ms", profile.communicating / 1e6, "ms"),
-            ("computing", "computing_ms", profile.computing / 1e6, "ms"),
-            ("both at once", "both_ms", profile.both / 1e6, "ms"),
-            ("exposed", "exposed_share", profile.exposed_share, "of communication"),
-            ("communication to computation", "ratio", profile.ratio, ""),
-            ("blocks of communication", "communication_grid", profile.communication_grid, ""),
-            ("blocks of computation", "computation_grid", profile.computation_grid, ""),
-        )
-    ]
-    for name, (count, total) in profile.kernels.items():
-        mean_ms = total / count / 1e6 if count else 0.0
-        of = told["kernels"][name]["mean_ms"]
-        rows.append(
-            {"name": f"{name}, {count} times", "this": mean_ms, "deepseek": of, "unit": "ms"}
-        )
-    return rows
 
 
 def profile_text(rows: Rows) -> str:

@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dualpipe_ref import plan_text
 from dualpipe_ref.bench.results import Row, as_text, record
-from dualpipe_ref.simulate.cluster import TRANSPORTS, Plan, evaluate, mean
+from dualpipe_ref.simulate.cluster import TRANSPORTS, Plan, evaluate, mean, report
 from dualpipe_ref.simulate.cluster.books import waiting_ledger
 from dualpipe_ref.simulate.cluster.scaling import (
     Growth,
@@ -74,7 +73,7 @@ def timed() -> Iterator[Row]:
 def predicted() -> Iterator[Row]:
     """Each published number: what it is, what the planner says, and how far that is off."""
     worst = {"bubble": 0.0, "speedup": 0.0}
-    for row in plan_text.published_data():
+    for row in report.published_data():
         run = row["run"]
         if run.startswith("zero bubble"):
             kind = "speedup" if row["name"] == "speedup" else "bubble"
@@ -116,7 +115,7 @@ def _whole() -> Iterator[Row]:
 
 
 def _sensitivity() -> Iterator[Row]:
-    base = plan_text.sensitivity_data(Plan(), sensitivity(Plan()))
+    base = report.sensitivity_data(Plan(), sensitivity(Plan()))
     for row in base["rows"]:
         for factor, change in zip(base["factors"], row["change"], strict=True):
             percent = round(100 * factor)
