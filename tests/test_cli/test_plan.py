@@ -97,7 +97,7 @@ def test_without_a_network_a_fetch_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
         (["--gpus", 2000], "gpus = 2048"),
         (["--policy", "some"], "policy is one of"),
         (["--schedule", "dualpip"], "'dualpipe"),
-        (["--device", "H900"], "'H200'"),
+        (["--device", "H900"], "'H800'"),
         (["--transport", "pigeon"], "a transport is one of"),
         (["--constant", "speed=3"], "constants are"),
         (["--constant", "bf16_products"], "a name and a number"),
