@@ -46,7 +46,8 @@ from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.transport.base import Transport
 from dualpipe_ref.schedule.errors import InputError, require_int
 
-MOST_WARPS = 32
+# A thread of 16 warps has up to 128 registers; combine takes more than half of them (`dualpipe-ref bench kernels`).
+MOST_WARPS = 16
 DISPATCH_WARPS, COMBINE_WARPS = Warps(4, 6, 6), Warps(5, 7, 4)
 ELEMENTS = {torch.float32: float32, torch.bfloat16: bfloat16}
 
