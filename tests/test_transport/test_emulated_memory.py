@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -316,3 +318,25 @@ def test_other_errors_of_a_kernel_say_where_they_came_from():
         launch(python_error)
     assert "rank 0, block 0, warp 0, lane" in error.value.__notes__[0]
     assert "in python_error" in error.value.__notes__[0]
+
+
+def descend(plan):
+    """Every thread of every block, some calls deep, before the first of them ends."""
+    ptx.red_add_relaxed_sys(plan.table, rank_of(plan) + 1)
+    cuda.syncthreads()
+    ptx.red_add_relaxed_sys(plan.table + 8, 1)
+
+
+def test_thousands_of_threads_run_side_by_side():
+    table, _ = launch(descend, Topology(1, 2), blocks=64, threads=32)
+    assert table[:2].tolist() == [64 * 32 * 3, 2 * 64 * 32]
+
+
+def test_without_greenlet_a_launch_says_what_to_install():
+    code = (
+        "import sys; sys.modules['greenlet'] = None\n"
+        "from tests.test_transport.test_emulated_memory import launch, where\n"
+        "launch(where)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "the emulator needs greenlet: pip install 'dualpipe-ref[kernels]'" in done.stderr

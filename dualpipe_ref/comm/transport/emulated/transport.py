@@ -28,7 +28,7 @@ class Emulated:
     With `weak` memory, `races` has the loads that may miss a store, by the lines of both; with `reads` also the stores that
     nothing orders after a load of what they overwrite.
 
-    Raises `InputError` for values that make no sense, and `ImportError` without greenlet.
+    Raises `InputError` for values that make no sense, and `ImportError`, at the first launch, without greenlet.
     """
 
     def __init__(
@@ -73,7 +73,6 @@ class Emulated:
         self.races = Races()
         # What the last launch took: thread switches, steps, emulated nanoseconds.
         self.switches = self.steps = self.nanoseconds = 0
-        self._launches = 0
         self._heaps: list[Tensor] = []
         self._addresses = torch.zeros(topology.ranks, dtype=torch.int64)
 
@@ -109,9 +108,13 @@ class Emulated:
         Raises `Deadlock` when nobody can move, `KernelError` for what a GPU would not forgive, `InputError` for sizes.
         """
         self._check(plan, blocks, threads)
-        from dualpipe_ref.comm.transport.emulated.launching import Launch
-
-        self._launches += 1
+        try:
+            from dualpipe_ref.comm.transport.emulated.launching import Launch
+        except ModuleNotFoundError as error:
+            if error.name != "greenlet":
+                raise
+            needed = "the emulator needs greenlet: pip install 'dualpipe-ref[kernels]'"
+            raise ImportError(needed, name="greenlet") from None
         launch = Launch(self, self._regions(tensors), blocks)
         launch.run(kernel, plan, blocks, threads, element)
         self.switches, self.steps = launch.machine.switches, launch.machine.steps
