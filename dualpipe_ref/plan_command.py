@@ -22,6 +22,7 @@ from dualpipe_ref.simulate.cluster import (
     find_transport,
     report,
 )
+from dualpipe_ref.simulate.cluster.derived import pair_kernels
 from dualpipe_ref.simulate.cluster.explain import explain
 from dualpipe_ref.simulate.cluster.profile import (
     URL,
@@ -162,7 +163,8 @@ def _trace(options: argparse.Namespace) -> int:
         from dualpipe_ref.plot.trace import write_trace
 
         write_trace(timeline_of(kernels), options.out_trace, name=options.trace)
-    data = report.profile_data(profile_of(kernels), published())
+    planned = profile_of(pair_kernels(plan_from(options)))
+    data = report.profile_data(profile_of(kernels), published(), planned)
     return _print(options, data, plan_text.profile_text)
 
 

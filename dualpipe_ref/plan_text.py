@@ -112,5 +112,6 @@ def _digits(number: float) -> str:
 
 
 def profile_text(rows: Rows) -> str:
-    body = [[row["name"], float(row["this"]), float(row["deepseek"]), row["unit"]] for row in rows]
-    return table([["", "this trace", "DeepSeek's", ""], *body])
+    keys = ("this", "deepseek", "planned")
+    body = [[row["name"], *(float(row[key]) for key in keys), row["unit"]] for row in rows]
+    return table([["", "this trace", "DeepSeek's", "planned", ""], *body])

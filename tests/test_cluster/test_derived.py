@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from dualpipe_ref import InputError
 from dualpipe_ref.simulate import Costs, simulate
 from dualpipe_ref.simulate.cluster import TRANSPORTS, Plan
-from dualpipe_ref.simulate.cluster.derived import lane_costs, op_costs
+from dualpipe_ref.simulate.cluster.derived import lane_costs, op_costs, pair_kernels
 from dualpipe_ref.simulate.cluster.layout import Layout
+from dualpipe_ref.simulate.cluster.profile import profile_of, published, timeline_of
 from dualpipe_ref.simulate.cluster.stage import pair_bound
+from dualpipe_ref.simulate.cluster.study import pair_profile
 from dualpipe_ref.simulate.lane_search import best_order, lower_bound
 from dualpipe_ref.simulate.lanes import Lane, published_order, run_pair
 from dualpipe_ref.simulate.volumes import (
@@ -105,3 +107,24 @@ def test_costs_of_ops_go_to_the_simulator() -> None:
     assert costs.of("B") == costs.of("I") + costs.of("W")
     assert costs.of("FB") < costs.of("F") + costs.of("B")
     assert simulate(plan.order, costs).makespan > plan.microbatches * costs.of("FB")
+
+
+def test_a_planned_pair_is_profiled_like_a_recorded_one() -> None:
+    for plan in (Plan(), replace(Plan(), device=replace(Plan().device, rdma=20))):
+        planned, profile = pair_profile(plan), profile_of(pair_kernels(plan))
+        assert profile.computing == planned.computing
+        assert profile.communicating == planned.communicating
+        assert profile.exposed == planned.parts.exposed
+        assert profile.order == tuple(published()["order"]) * 4
+        timeline = timeline_of(pair_kernels(plan))
+        assert timeline.makespan == profile.wall
+
+
+def test_without_aggregation_a_token_crosses_for_every_gpu() -> None:
+    plain, direct = (
+        replace(Plan(), transport=TRANSPORTS[name]).exchange
+        for name in ("copy-engine", "low-latency")
+    )
+    assert plain is not None
+    assert direct is not None
+    assert direct.dispatch() > 1.9 * plain.dispatch()

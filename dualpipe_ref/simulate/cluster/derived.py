@@ -8,10 +8,11 @@ from dualpipe_ref.schedule.errors import InputError, require_int
 from dualpipe_ref.schedule.ir import OpKind
 from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.plan import Plan
+from dualpipe_ref.simulate.cluster.profile import Kernel
 from dualpipe_ref.simulate.cluster.stage import StageTimes, taxed
 from dualpipe_ref.simulate.cluster.work import F, I, W
 from dualpipe_ref.simulate.costs import Costs
-from dualpipe_ref.simulate.lanes import LaneCosts, Part
+from dualpipe_ref.simulate.lanes import Lane, LaneCosts, Part, published_order, run_pair
 
 
 def lane_costs(plan: Plan) -> LaneCosts:
@@ -64,3 +65,25 @@ def op_costs(plan: Plan, layers: int = 4) -> Costs:
     times = StageTimes(alone, beside, layout.slower)
     lengths: dict[str, Any] = {kind.value: times.parts(kind).length for kind in OpKind}
     return Costs(**lengths)
+
+
+def pair_kernels(plan: Plan, layers: int = 4) -> list[Kernel]:
+    """A planned pair as a profiler would show it: for `profile.profile_of` and `timeline_of`, beside a recorded one.
+
+    >>> from dualpipe_ref.simulate.cluster.profile import profile_of
+    >>> found = profile_of(pair_kernels(Plan()))
+    >>> found.wall, found.communication_grid, found.computation_grid, found.order[:4]
+    (114409520, 20, 112, ('cached dispatch', 'dispatch', 'combine', 'combine'))
+    """
+    run = run_pair(published_order(layers), lane_costs(plan))
+    left = plan.device.sms - plan.reserved
+    found = []
+    for piece, (start, end) in run.spans.items():
+        name, grid = str(piece), left
+        if piece.lane is Lane.NETWORK:
+            # Gradients go to the experts in the backward of a combine, and come back in that of a dispatch.
+            goes = (piece.part is Part.DISPATCH) == (piece.kind is F)
+            cached = "" if piece.kind is F else "cached "
+            name, grid = (f"{cached}dispatch" if goes else "combine"), plan.reserved
+        found.append(Kernel(name, int(start), int(end), grid))
+    return sorted(found, key=lambda kernel: (kernel.start, kernel.end))

@@ -158,27 +158,45 @@ def _zero_bubble_rows() -> Rows:
     return rows
 
 
-def profile_data(profile: Profile, told: dict[str, Any]) -> Rows:
-    """The numbers of a trace beside those of DeepSeek's."""
+def profile_data(profile: Profile, told: dict[str, Any], planned: Profile) -> Rows:
+    """The numbers of a trace beside those of DeepSeek's, and of the pair that the planner has."""
     if not profile.wall:
         raise InputError("the kernels of a trace last", "0 ns")
-    rows: Rows = [
-        {"name": name, "this": this, "deepseek": told[key], "unit": unit}
-        for name, key, this, unit in (
-            ("wall", "wall_ms", profile.wall / 1e6, "ms"),
-            ("communicating", "communicating_ms", profile.communicating / 1e6, "ms"),
-            ("computing", "computing_ms", profile.computing / 1e6, "ms"),
-            ("both at once", "both_ms", profile.both / 1e6, "ms"),
-            ("exposed", "exposed_share", profile.exposed_share, "of communication"),
-            ("communication to computation", "ratio", profile.ratio, ""),
-            ("blocks of communication", "communication_grid", profile.communication_grid, ""),
-            ("blocks of computation", "computation_grid", profile.computation_grid, ""),
-        )
-    ]
-    for name, (count, total) in profile.kernels.items():
-        mean_ms = total / count / 1e6 if count else 0.0
-        of = told["kernels"][name]["mean_ms"]
+    rows: Rows = []
+    for name, key, unit in PROFILED:
+        this, plan = (_profiled(one, key) for one in (profile, planned))
         rows.append(
-            {"name": f"{name}, {count} times", "this": mean_ms, "deepseek": of, "unit": "ms"}
+            {"name": name, "this": this, "deepseek": told[key], "planned": plan, "unit": unit}
         )
+    for name in profile.kernels:
+        this, plan = (_mean(one, name) for one in (profile, planned))
+        of = told["kernels"][name]["mean_ms"]
+        label = f"{name}, {profile.kernels[name][0]} times"
+        rows.append({"name": label, "this": this, "deepseek": of, "planned": plan, "unit": "ms"})
     return rows
+
+
+# Name, key of DeepSeek's numbers, unit.
+PROFILED = (
+    ("wall", "wall_ms", "ms"),
+    ("communicating", "communicating_ms", "ms"),
+    ("computing", "computing_ms", "ms"),
+    ("both at once", "both_ms", "ms"),
+    ("exposed", "exposed_share", "of communication"),
+    ("communication to computation", "ratio", ""),
+    ("blocks of communication", "communication_grid", ""),
+    ("blocks of computation", "computation_grid", ""),
+)
+
+
+def _profiled(profile: Profile, key: str) -> float:
+    if key.endswith("_ms"):
+        found: float = getattr(profile, key.removesuffix("_ms")) / 1e6
+        return found
+    value: float = getattr(profile, key)
+    return value
+
+
+def _mean(profile: Profile, name: str) -> float:
+    count, total = profile.kernels[name]
+    return total / count / 1e6 if count else 0.0

@@ -27,13 +27,17 @@ from dualpipe_ref.simulate.volumes import (
 
 
 class Transport(NamedTuple):
-    """A way to move tokens: SMs that it is given by default, whether it needs any, and whether switches copy and add up."""
+    """A way to move tokens: SMs that it is given by default, and whether it needs any.
+
+    `in_network`: switches copy and add up. Not `aggregated`: every GPU of another node gets its copy from the sender over RDMA.
+    """
 
     name: str
     sms: int
     needs_sms: bool
     what: str
     in_network: bool = False
+    aggregated: bool = True
 
 
 TRANSPORTS = {
@@ -41,6 +45,13 @@ TRANSPORTS = {
     for one in (
         Transport("sms", 20, True, "kernels on reserved SMs: DeepSeek-V3, DeepEP V1"),
         Transport("few-sms", 8, True, "the same with bulk copies on few SMs: HybridEP, DeepEP V2"),
+        Transport(
+            "low-latency",
+            0,
+            False,
+            "kernels that hand over to the network card and leave their SMs: DeepEP's low-latency mode, sender to each GPU",
+            aggregated=False,
+        ),
         Transport(
             "copy-engine",
             0,
@@ -63,7 +74,7 @@ def find_transport(name: str) -> Transport:
 
     >>> find_transport("few").sms
     Traceback (most recent call last):
-    dualpipe_ref.schedule.errors.InputError: a transport is one of sms, few-sms, copy-engine, in-network; got 'few'; nearest legal: 'few-sms'
+    dualpipe_ref.schedule.errors.InputError: a transport is one of sms, few-sms, low-latency, copy-engine, in-network; got 'few'; nearest legal: 'few-sms'
     """
     if name in TRANSPORTS:
         return TRANSPORTS[name]
@@ -111,6 +122,11 @@ class AllToAll:
         return expected_spread(self.grid)
 
     @property
+    def copies(self) -> Copies:
+        """How often a token crosses each link."""
+        return copies(self.grid, self.spread, aggregated=self.transport.aggregated)
+
+    @property
     def links(self) -> Links:
         """GB/s that are reached."""
         kernels, device = self.kernels, self.device
@@ -137,13 +153,12 @@ class AllToAll:
         A switch that copies spares the first in a dispatch, one that adds up in a combine. Each GPU is at both ends, and a
         link works in both directions at once, so the larger one counts: a balanced all-to-all becomes no shorter.
         """
-        crossings = copies(self.grid, self.spread).rdma
+        crossings = self.copies.rdma
         return (min(1, crossings) if self.transport.in_network else crossings), crossings
 
     def _time(self, message: int, beside: bool) -> int:
         if self.grid.gpus == 1:
             return 0
-        nvlink = copies(self.grid, self.spread).nvlink
-        crossing = Copies(max(self.directions), nvlink)
+        crossing = Copies(max(self.directions), self.copies.nvlink)
         slower = self.kernels["slowed_all_to_all"] if beside else 1
         return round(float(volume(crossing, self.tokens, message, self.links).ms) * 1e6 * slower)
