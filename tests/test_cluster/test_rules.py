@@ -32,6 +32,8 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("multiple of P", {"schedule": "chimera"}),
     ("divide evenly", {"schedule": "interleaved"}),
     ("m even and at least", {"sequences": 1280}),
+    ("precision is one of", {"precision": "fp4"}),
+    ("zero is one of", {"zero": 3}),
     ("must keep an SM", {"sms": 132}),
     ("sms must be", {"sms": 0}),
     ("gpus must be", {"gpus": 0}),

@@ -24,6 +24,9 @@ from dualpipe_ref.simulate.volumes import ExpertGrid
 class Plan:
     """All choices of a run. The default is DeepSeek-V3's (report, arXiv:2412.19437, sections 3.2 and 4.2).
 
+    Matrix products are in `precision`, "fp8" or "bf16"; `stored` has the bytes of parameters, gradients and states; `predicting`
+    trains multi-token prediction as well. A token goes to `node_limit` nodes at most (None: to all).
+
     `gpus` = pipeline x tensor x data; `expert_ranks` of the tensor x data ranks at one place of the pipelines share the experts.
     `sequences` of `length` tokens make a step, `micro` of them a micro-batch. `sms` are reserved in overlapped pairs (None: what
     the transport asks for). `policy` is what the backward makes again. `zero` 1 shares out optimizer states, 2 gradients, too.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dualpipe_ref.schedule.errors import InputError, require_int
+from dualpipe_ref.simulate.chunk_bytes import check_policy
 from dualpipe_ref.simulate.cluster.plan import Plan
 
 
@@ -23,6 +24,9 @@ def check(plan: Plan) -> Plan:
     require_int("pipeline", plan.pipeline, 2)
     if plan.sms is not None:
         require_int("sms", plan.sms, 1)
+    check_policy(plan.policy)
+    _one_of("precision", plan.precision, ("fp8", "bf16"))
+    _one_of("zero", plan.zero, (1, 2))
     _check_tensor(plan)
     _check_experts(plan)
     _check_stages(plan)
@@ -31,6 +35,15 @@ def check(plan: Plan) -> Plan:
     _check_sms(plan)
     _check_slow(plan)
     return plan
+
+
+def _one_of(name: str, value: object, legal: tuple[object, ...]) -> None:
+    if value not in legal:
+        raise InputError(
+            f"{name} is one of {', '.join(map(str, legal))}",
+            f"{name} = {value!r}",
+            f"{name} = {legal[0]}",
+        )
 
 
 def _check_tensor(plan: Plan) -> None:
