@@ -141,6 +141,17 @@ def check_one(name: str, values: Sequence[Hashable], ranks: range) -> None:
         raise InputError(f"all ranks have one {name}", told)
 
 
+def check_same_routing(routing: Tensor, experts: int, known: Layout) -> None:
+    """A handle's layout `known` against the routing [T, K] that it is used for again."""
+    if experts != known.experts or not torch.equal(routing, known.routing):
+        raise InputError(
+            "a handle is used again for the routing that it was made for",
+            f"{len(routing)} tokens to {experts} experts, another routing than its "
+            f"{len(known.routing)} to {known.experts}",
+            "no handle",
+        )
+
+
 def check_returned(outputs: Tensor, weights: Tensor | None, rows: int, hidden: int) -> None:
     """Outputs that are to be combined, and the weights [M, K] that go along, against what was received."""
     if len(outputs) != rows:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from dualpipe_ref.comm.agreement import counts_with_facts, refuse
-from dualpipe_ref.comm.checks import DTYPES, check_one, check_shapes, checked, facts_of
+from dualpipe_ref.comm.checks import (
+    DTYPES,
+    check_one,
+    check_same_routing,
+    check_shapes,
+    checked,
+    facts_of,
+)
 from dualpipe_ref.comm.exchange import Outgoing
 from dualpipe_ref.comm.handle import Event, Handle, Sums
 from dualpipe_ref.comm.layout import Layout
@@ -55,6 +62,7 @@ class OverMover:
                 layout, routes = self._routes(outgoing)
             else:
                 check_shapes(outgoing)
+                check_same_routing(routing.experts, self.experts, handle.layout)
                 layout, routes = handle.layout, handle.route
             places = torch.cat((routing.experts[routes.rows], routes.rows.unsqueeze(1)), dim=1)
             return (

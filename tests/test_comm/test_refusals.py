@@ -121,6 +121,22 @@ def test_nothing_moved_before_a_refusal(version: Version) -> None:
 
 
 @every_version
+def test_a_handle_is_for_its_routing(version: Version) -> None:
+    ends, meetings = buffers(version, case())
+
+    def call(rank: int) -> str:
+        tokens, routing = good()
+        _, handle = ends[rank].dispatch(tokens, routing)
+        other = routing._replace(experts=routing.experts.flip(0))
+        with pytest.raises(InputError) as caught:
+            ends[rank].dispatch(tokens, other, handle)
+        return str(caught.value)
+
+    for error in run_ranks(call, RANKS, meetings=meetings):
+        assert_told(error, "another routing than its 3 to 8; nearest legal: no handle")
+
+
+@every_version
 def test_what_comes_back_must_be_what_was_received(version: Version) -> None:
     ends, meetings = buffers(version, case())
 

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dualpipe_ref.comm.checks import check_returned, check_row_bytes, checked
+from dualpipe_ref.comm.checks import (
+    check_returned,
+    check_row_bytes,
+    check_same_routing,
+    checked,
+)
 from dualpipe_ref.comm.errors import CommTimeout, Role
 from dualpipe_ref.comm.exchange import Outgoing
 from dualpipe_ref.comm.kernels.message import Message
@@ -230,14 +235,8 @@ def check_handles(layouts: Sequence[Layout], known: Sequence[Layout]) -> None:
         raise InputError(
             "there is one handle for each rank here", str(len(known)), str(len(layouts))
         )
-    for place, (one, other) in enumerate(zip(layouts, known, strict=True)):
-        if one.experts != other.experts or not torch.equal(one.routing, other.routing):
-            raise InputError(
-                "a handle is used again for the routing that it was made for",
-                f"{len(one.routing)} tokens to {one.experts} experts in place {place}, "
-                f"another routing than its {len(other.routing)} to {other.experts}",
-                "no handle",
-            )
+    for one, other in zip(layouts, known, strict=True):
+        check_same_routing(one.routing, one.experts, other)
 
 
 def empty_received(outgoing: Outgoing, rows: int) -> Received:
