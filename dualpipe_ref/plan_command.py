@@ -173,13 +173,12 @@ def _fetch(path: str) -> int:
     from urllib.error import URLError
     from urllib.request import urlopen
 
-    print(f"{URL} (needs the network; some tens of MB)")
     try:
         with urlopen(URL, timeout=LONGEST) as answer:
             text = answer.read().decode("utf-8")
     except (URLError, TimeoutError, ValueError, OSError) as error:
         raise InputError(
-            "the trace is fetched over the network",
+            f"the trace is fetched over the network, from {URL}",
             f"{error}",
             "a machine with one, or the derived numbers: dualpipe-ref plan --published",
         ) from None

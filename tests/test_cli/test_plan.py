@@ -83,11 +83,21 @@ def test_without_a_network_a_fetch_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
         raise URLError("no route")
 
     monkeypatch.setattr(request, "urlopen", nowhere)
-    result = call("plan", "--fetch-trace", tmp_path / "train.json")
-    assert result.status == 2
-    assert "over the network" in result.err
-    assert "no route" in result.err
+    message = refused(call("plan", "--fetch-trace", tmp_path / "train.json"))
+    assert "over the network" in message
+    assert "no route" in message
     assert not (tmp_path / "train.json").exists()
+
+
+def test_with_a_network_the_file_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from io import BytesIO
+    from urllib import request
+
+    text = json.dumps(trace_of(run_pair(published_order(1), LaneCosts())))
+    monkeypatch.setattr(request, "urlopen", lambda *_, **__: BytesIO(text.encode()))
+    path = tmp_path / "train.json"
+    assert call("plan", "--fetch-trace", path).status == 0
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize(
