@@ -31,6 +31,7 @@ def plain_markdown(text: str, source: Path) -> str:
         r"^:::\{(\w+)\} ?(.*?)\n(.*?)^:::$", _admonition, text, flags=re.DOTALL | re.MULTILINE
     )
     text = re.sub(r"(?:#+ References\n+)?```\{bibliography\}.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"```\{nb-exec-table\}\n```", "(A table of the built site.)", text)
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\{cite(?::\w+)?\}`(?:c\d+-)?([^`]+)`", r"[\1]", text)
     text = re.sub(

@@ -13,6 +13,7 @@ from dualpipe_ref.bench.processes import run_bench, say
 from dualpipe_ref.bench.ratios import ratio_rows
 from dualpipe_ref.bench.results import Row
 from dualpipe_ref.bench.step import MODEL, TOKENS
+from dualpipe_ref.bench.targets import limit
 
 if TYPE_CHECKING:
     from dualpipe_ref.bench.split_sides import Case
@@ -76,7 +77,9 @@ def rows(case: Case, runs: int) -> Iterator[Row]:
         yield Row(f"{prefix}_input_{name}", 1e3 * median(i for i, _ in times[name]), "ms")
         yield Row(f"{prefix}_weight_{name}", 1e3 * median(w for _, w in times[name]), "ms")
     whole = {name: [i + w for i, w in some] for name, some in times.items()}
-    yield from ratio_rows(prefix, whole["ours"], whole["torch"], "ours / torch", "<= 1.0")
+    yield from ratio_rows(
+        prefix, whole["ours"], whole["torch"], "ours / torch", limit(f"{prefix}_ratio")
+    )
     yield from ratio_rows(f"{prefix}_whole", whole["ours"], whole["whole"], "split / one backward")
     for name in sides:
         memory = held(sides[name])

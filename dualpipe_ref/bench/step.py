@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dualpipe_ref.bench.processes import run_bench, run_processes, say
 from dualpipe_ref.bench.ratios import ratio_rows
 from dualpipe_ref.bench.results import Row
+from dualpipe_ref.bench.targets import target_of
 
 if TYPE_CHECKING:
     from dualpipe_ref.bench.peers import Case
@@ -72,10 +73,12 @@ def _time_rows(case: Case) -> Iterator[Row]:
     name = f"step.{case.kind}_p{case.ranks}"
     for what, unit in (("seconds", "s"), ("processor", "s")):
         ours, theirs = found[what]["ours"], found[what]["theirs"]
-        target = "<= 1.0" if what == "seconds" and case.ranks == RANKS[0] else None
+        target = target_of(f"{name}_{what}_ratio")
         yield Row(f"{name}_{what}_ours", median(ours), unit)
         yield Row(f"{name}_{what}_torch", median(theirs), unit)
-        yield from ratio_rows(f"{name}_{what}", ours, theirs, "ours / torch", target)
+        yield from ratio_rows(
+            f"{name}_{what}", ours, theirs, "ours / torch", target and target.limit
+        )
     say("losses and gradients of both sides are equal bit for bit")
 
 

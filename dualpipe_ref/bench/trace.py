@@ -15,6 +15,7 @@ from typing import Any
 
 from dualpipe_ref.bench.processes import run_bench, run_processes
 from dualpipe_ref.bench.results import Row
+from dualpipe_ref.bench.targets import limit
 from dualpipe_ref.runtime.recorded import read_run
 from dualpipe_ref.simulate.fit import compare
 
@@ -58,8 +59,9 @@ def timed_rows(folder: Path, cases: Sequence[str], ranks: int = RANKS) -> Iterat
         name = f"trace.timed_p{ranks}_{found['case'].replace(':', '_')}"
         told = ", ".join(f"{100 * one:+.2f} %" for one in found["differences"])
         off = abs(median(found["differences"]))
-        yield Row(name, off, "of the makespan", "<= 0.02", f"the steps were off by {told}")
-        yield Row(f"{name}_recording", found["recording"], "of the step", "<= 0.02")
+        yield Row(name, off, "of the makespan", limit(name), f"the steps were off by {told}")
+        name += "_recording"
+        yield Row(name, found["recording"], "of the step", limit(name))
 
 
 def timed(
@@ -88,6 +90,6 @@ def trained_rows(folder: Path, kinds: Sequence[str]) -> Iterator[Row]:
         steps = ", ".join(f"{float(one.makespan) / 1e6:.0f}" for one in found.held_out)
         name = f"trace.trained_p2_{kind}"
         why = f"steps of {steps} ms were predicted as {float(found.predicted) / 1e6:.0f} ms"
-        yield Row(name, abs(found.difference), "of the makespan", "<= 0.05", why)
+        yield Row(name, abs(found.difference), "of the makespan", limit(name), why)
         yield Row(f"{name}_makespan", float(found.measured) / 1e6, "ms")
         yield Row(f"{name}_steady", float(found.steady.makespan) / 1e6, "ms")

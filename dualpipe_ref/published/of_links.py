@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
-from itertools import combinations
-from statistics import mean
 
 from dualpipe_ref.comm.protocol import Combine, Dispatch, Routes, Sizes, explore, handle_of, run
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.published.claim import Claim, at
+from dualpipe_ref.published.spread import grid_of, reached
 from dualpipe_ref.simulate.buffers import queue_bytes
 from dualpipe_ref.simulate.cluster.constants import Kernels
 from dualpipe_ref.simulate.cluster.device import DEVICES
@@ -32,45 +29,9 @@ from dualpipe_ref.simulate.volumes import (
 _V3 = "DeepSeek-V3 report, arXiv:2412.19437"
 _DEEPEP = "DeepEP README, H800 with 400 Gb/s, table of normal kernels"
 _TOKENS = 4096  # of a GPU in DeepEP's table; taken for DeepSeek's trace too, which does not say
-_SAMPLE = 1000
 _V3_GRID = {"nodes": 8, "gpus": 8, "experts": 256, "k": 8, "limit": 4}
 _SMALL_GRID = {"nodes": 2, "gpus": 2, "experts": 8, "k": 3, "limit": 2}
 _GB, _MB = 10**9, 10**6
-
-
-def _grid(nodes: int, gpus: int, experts: int, k: int, limit: int) -> ExpertGrid:
-    return ExpertGrid(nodes, gpus, experts, k, limit)
-
-
-def _all_choices(grid: ExpertGrid) -> Iterator[tuple[int, ...]]:
-    """Every choice of experts on every choice of nodes, each as likely as the others."""
-    held = grid.experts // grid.nodes
-    for chosen in combinations(range(grid.nodes), grid.node_limit):
-        pool = [node * held + place for node in chosen for place in range(held)]
-        yield from combinations(pool, grid.experts_per_token)
-
-
-def _choices_of_the_gate(grid: ExpertGrid) -> Iterator[tuple[int, ...]]:
-    """What V3's gate chooses where all scores are alike: nodes by their best K/M scores, then experts (seed 0)."""
-    draw, held = random.Random(0), grid.experts // grid.nodes
-    each = max(1, grid.experts_per_token // grid.node_limit)
-    for _ in range(_SAMPLE):
-        scores = [draw.random() for _ in range(grid.experts)]
-        nodes = [sorted(scores[at : at + held])[-each:] for at in range(0, grid.experts, held)]
-        best = sorted(range(grid.nodes), key=lambda node: -sum(nodes[node]))[: grid.node_limit]
-        pool = [node * held + place for node in best for place in range(held)]
-        pool.sort(key=lambda expert: -scores[expert])
-        yield tuple(pool[: grid.experts_per_token])
-
-
-@cache
-def _reached(gate: str, what: str, **shape: int) -> Number:
-    """Nodes or GPUs that a token reaches, in the mean: of all choices if they are drawn, of a sample with V3's gate."""
-    grid = _grid(**shape)
-    choices = _all_choices(grid) if gate == "drawn" else _choices_of_the_gate(grid)
-    held = grid.experts // (grid.nodes if what == "nodes" else grid.gpus)
-    counts = [len({expert // held for expert in chosen}) for chosen in choices]
-    return Fraction(sum(counts), len(counts)) if gate == "drawn" else mean(counts)
 
 
 def _spread_claim(what: str, number: str, with_gate: str) -> Claim:
@@ -83,8 +44,8 @@ def _spread_claim(what: str, number: str, with_gate: str) -> Claim:
         corrected=f"V3's gate takes the nodes with the best experts: about {with_gate}, and bytes in proportion",
         tier="browser: every choice counted; the gate: 1,000 tokens, drawn scores",
         pages=("ch07_experts", "ch14_crossing_nodes"),
-        published=lambda gate, **shape: getattr(expected_spread(_grid(**shape)), what.lower()),
-        true=lambda gate, **shape: _reached(gate, what, **shape),
+        published=lambda gate, **shape: getattr(expected_spread(grid_of(**shape)), what.lower()),
+        true=lambda gate, **shape: reached(gate, what, **shape),
         holds=lambda gate, **shape: gate == "drawn",
         outside=at(gate="V3's", **_V3_GRID),
         inside={"gate": "drawn", **_SMALL_GRID},
