@@ -64,7 +64,7 @@ class Gpu(NamedTuple):
 class SmResource(NamedTuple):
     """Some SMs: how many, the fewest and the multiple in which they can be split off, and the driver's own handle."""
 
-    count: int
+    sms: int
     minimum: int
     alignment: int
     handle: Any

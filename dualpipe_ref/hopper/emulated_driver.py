@@ -53,7 +53,7 @@ class EmulatedDriver:
         finest = flags & IGNORE_SM_COSCHEDULING
         minimum, alignment = (FINEST, FINEST) if finest else (sms.minimum, sms.alignment)
         given = max(minimum, -(-count // alignment) * alignment)
-        if given > sms.count:
+        if given > sms.sms:
             raise DriverError(
                 "cuDevSmResourceSplitByCount",
                 "CUDA_ERROR_INVALID_RESOURCE_CONFIGURATION",

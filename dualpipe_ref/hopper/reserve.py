@@ -133,10 +133,10 @@ def _green(driver: Driver, sms: int, exact: bool) -> Reservation:
         _check_grouped(whole, sms)
     flags = IGNORE_SM_COSCHEDULING if exact else 0
     halves = driver.split(whole, sms, flags)
-    if not halves[1].count:
+    if not halves[1].sms:
         raise InputError(
             "a reservation leaves SMs to computation",
-            f"{sms} SMs, for which the driver gives all {whole.count}",
+            f"{sms} SMs, for which the driver gives all {whole.sms}",
             f"{sms - 1} SMs",
         )
     made: list[tuple[Any, int]] = []
@@ -150,17 +150,17 @@ def _green(driver: Driver, sms: int, exact: bool) -> Reservation:
         for context, stream in reversed(made):
             driver.destroy(context, stream)
         raise
-    given = Given(GREEN, sms, *granted, whole.minimum, whole.alignment)
+    given = Given(GREEN, sms, granted[0], granted[1], whole.minimum, whole.alignment)
     (_, first), (_, second) = made
     return Reservation(driver, given, Half(first, granted[0]), Half(second, granted[1]), made)
 
 
 def _check_grouped(whole: SmResource, sms: int) -> None:
-    given = nearest_split(sms, whole.count, whole.minimum, whole.alignment)
+    given = nearest_split(sms, whole.sms, whole.minimum, whole.alignment)
     if given < sms:
         raise InputError(
             f"SMs are split off in multiples of {whole.alignment}, and some are left",
-            f"{sms} of {whole.count} SMs",
+            f"{sms} of {whole.sms} SMs",
             f"{given} SMs",
         )
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.placement import draw_placements
     from dualpipe_ref.plot.ring_figure import draw_handoff, draw_ring
     from dualpipe_ref.plot.routes import draw_routes
+    from dualpipe_ref.plot.sm_map import draw_sm_map
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
@@ -58,6 +59,7 @@ _LATE = {
     "draw_placements": "dualpipe_ref.plot.placement",
     "draw_ring": "dualpipe_ref.plot.ring_figure",
     "draw_routes": "dualpipe_ref.plot.routes",
+    "draw_sm_map": "dualpipe_ref.plot.sm_map",
     "draw_violation": "dualpipe_ref.plot.violation",
 }
 
@@ -86,6 +88,7 @@ __all__ = [
     "draw_placements",
     "draw_ring",
     "draw_routes",
+    "draw_sm_map",
     "draw_timeline",
     "draw_violation",
     "explore",

@@ -1,0 +1,112 @@
+"""Which SM ran communication, which computation: from what the blocks themselves wrote down. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from dualpipe_ref.schedule.errors import InputError, require_int
+
+COMMUNICATION, COMPUTE, BOTH, NEITHER = "communication", "computation", "both", "neither"
+
+
+class Ran(NamedTuple):
+    """One block: its SM, and from when to when it ran, in nanoseconds of the GPU's clock."""
+
+    sm: int
+    began: int
+    ended: int
+
+
+class SmMap(NamedTuple):
+    """The role of each of a GPU's SMs, what the driver had promised (`given`), and the spread of the starts.
+
+    `together` are the SMs on which a block of communication and one of computation ran at the same time.
+    """
+
+    roles: tuple[str, ...]
+    together: tuple[int, ...]
+    spread_ns: int
+
+    def count(self, role: str) -> int:
+        return self.roles.count(role)
+
+    def sms(self, role: str) -> list[int]:
+        """The SMs with a role."""
+        return [sm for sm, one in enumerate(self.roles) if one == role]
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether no SM ran both."""
+        return self.count(BOTH) == 0
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> print(sm_map(4, [Ran(0, 0, 9)], [Ran(1, 0, 9), Ran(2, 0, 9)]))
+        communication on 1 SM, computation on 2, both on 0, neither on 1
+        """
+        first = self.count(COMMUNICATION)
+        return (
+            f"communication on {first} SM{'' if first == 1 else 's'}, computation on "
+            f"{self.count(COMPUTE)}, both on {self.count(BOTH)}, neither on {self.count(NEITHER)}"
+        )
+
+
+def sm_map(sms: int, communication: Sequence[Ran], compute: Sequence[Ran]) -> SmMap:
+    """The map of a GPU with `sms` SMs. Raises `InputError` for an SM that it does not have and a block that ended early.
+
+    >>> found = sm_map(3, [Ran(0, 10, 20), Ran(2, 10, 20)], [Ran(1, 5, 30), Ran(2, 25, 30)])
+    >>> found.roles, found.together
+    (('communication', 'computation', 'both'), ())
+    """
+    require_int("sms", sms, 1)
+    for one in (*communication, *compute):
+        _check(one, sms)
+    first, second = {one.sm for one in communication}, {one.sm for one in compute}
+    roles = [_role(sm in first, sm in second) for sm in range(sms)]
+    began = [one.began for one in communication]
+    return SmMap(
+        tuple(roles),
+        tuple(sm for sm in range(sms) if _together(sm, communication, compute)),
+        max(began) - min(began) if began else 0,
+    )
+
+
+def ran(records: Iterable[Sequence[int]]) -> list[Ran]:
+    """What `kernels.who_ran` left. Raises `InputError` where a block wrote nothing.
+
+    >>> ran([[4, 100, 200]])
+    [Ran(sm=4, began=100, ended=200)]
+    """
+    found = []
+    for block, record in enumerate(records):
+        if record[0] < 0:
+            raise InputError("each block writes down its SM", f"nothing of block {block}")
+        found.append(Ran(*record))
+    return found
+
+
+def _role(communicates: bool, computes: bool) -> str:
+    if communicates:
+        return BOTH if computes else COMMUNICATION
+    return COMPUTE if computes else NEITHER
+
+
+def _together(sm: int, some: Sequence[Ran], others: Sequence[Ran]) -> bool:
+    here = [one for one in others if one.sm == sm]
+    return any(
+        one.began < other.ended and other.began < one.ended
+        for one in some
+        if one.sm == sm
+        for other in here
+    )
+
+
+def _check(one: Ran, sms: int) -> None:
+    if not 0 <= one.sm < sms:
+        raise InputError(f"the GPU has the SMs 0 to {sms - 1}", f"SM {one.sm}")
+    if one.ended < one.began:
+        raise InputError(
+            "a block ends after it began", f"{one.began} to {one.ended} on SM {one.sm}"
+        )
