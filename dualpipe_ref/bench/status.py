@@ -31,7 +31,7 @@ class PageTiers(NamedTuple):
 
 def targets_table(folder: Path = RESULTS) -> str:
     """Every target with its worst row, and every results file that has none."""
-    head = ("target", "limit", "last measured", "", "tier, file, date")
+    head = ("target", "limit", "last measured", "tier, file, date")
     rows = [list(_cells(one)) for one in standings(folder)]
     rows += [list(_without(name, why, folder)) for name, why in NO_TARGET.items()]
     return framed(head, rows, "Targets and how they stand")
@@ -40,10 +40,19 @@ def targets_table(folder: Path = RESULTS) -> str:
 def _cells(one: Standing) -> Iterator[str]:
     target = one.target
     yield html.escape(target.name)
-    yield html.escape(one.limit)
-    yield _value(one)
-    yield f"<strong>{one.verdict}</strong>{_remark(one)}"
+    yield f"{_limit(one.limit)}<br><strong>{one.verdict}</strong>{_how_many(one)}"
+    yield _value(one) + _remark(one)
     yield html.escape(target.tier) + (_origin(target.file, one.worst[1]) if one.worst else "")
+
+
+def _limit(words: str) -> str:
+    return html.escape(
+        words.replace("<= ", "≤\N{NO-BREAK SPACE}").replace(">= ", "≥\N{NO-BREAK SPACE}")
+    )
+
+
+def _how_many(one: Standing) -> str:
+    return f" by {len(one.missed)} of {len(one.rows)}" if one.missed and len(one.rows) > 1 else ""
 
 
 def _value(one: Standing) -> str:
@@ -53,27 +62,29 @@ def _value(one: Standing) -> str:
     told = f"{row['value']:.4g}"
     if len(one.rows) == 1:
         return told
-    return f"{told}<br><small>the worst of {len(one.rows)}: {html.escape(name.partition('.')[2])}</small>"
+    return f"{told}<br><small>the worst of {len(one.rows)}: {_name(name)}</small>"
+
+
+def _name(row: str) -> str:
+    """A row's name without its bench; it may break where it has an underscore."""
+    return html.escape(row.partition(".")[2]).replace("_", "_<wbr>")
 
 
 def _remark(one: Standing) -> str:
     """Which rows miss it, and why."""
     lines = [
-        f"{html.escape(name.partition('.')[2])} {row['value']:.4g}: {html.escape(row.get('why', ''))}"
+        f"<br><small>{_name(name)} {row['value']:.4g}: {html.escape(row.get('why', ''))}</small>"
         for name, row in one.missed.items()
     ]
-    if not lines:
-        return ""
-    count = f" by {len(lines)} of {len(one.rows)}" if len(one.rows) > 1 else ""
-    return f"{count}<br><small>{'<br>'.join(lines)}</small>"
+    return "".join(lines)
 
 
 def _origin(name: str, row: dict[str, Any]) -> str:
     python = row["versions"]["python"]
     torch = row["versions"].get("torch")
     on = f"Python {python}" + (f", torch {torch}" if torch else "")
-    words = f"book/results/{name}.json, {row['date']}, {on}, {row['commit']}"
-    return f"<br><small>{html.escape(words)}</small>"
+    words = html.escape(f"{row['date']}, {on}, {row['commit']}")
+    return f"<br><small>book/<wbr>results/<wbr>{html.escape(name)}.json<br>{words}</small>"
 
 
 def _without(name: str, why: str, folder: Path) -> Iterator[str]:
@@ -81,7 +92,6 @@ def _without(name: str, why: str, folder: Path) -> Iterator[str]:
     yield f"{name}: {len(found)} rows"
     yield "none"
     yield html.escape(why)
-    yield ""
     row = next(iter(found.values()), None)
     yield "" if row is None else html.escape(row["tier"]) + _origin(name, row)
 

@@ -24,7 +24,7 @@ def find_claim(name: str) -> Claim:
     """An entry by its name.
 
     >>> print(find_claim("2x parameters").counterexample())
-    kind = dualpipev, P = 8: published 2 x, true 1 x
+    kind = dualpipev, P = 8: published 2, true 1 x
     """
     for claim in CLAIMS:
         if claim.name == name:

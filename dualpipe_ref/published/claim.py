@@ -23,16 +23,23 @@ class Shown(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The case in words.
+        """The case in words; equal costs share one number.
 
-        >>> Shown({"P": 8, "FB": Fraction(11, 5)}, 1, 2).where
-        'P = 8, FB = 2.2'
+        >>> Shown({"P": 8, "F": 1, "I": 1, "W": 1, "FB": Fraction(11, 5)}, 1, 2).where
+        'P = 8, F = I = W = 1, FB = 2.2'
         """
-        return ", ".join(f"{name} = {plain(value)}" for name, value in self.case.items())
+        told: list[tuple[str, str]] = []
+        for name, value in self.case.items():
+            words = plain(value)
+            if name in ("I", "W") and told[-1][1] == words:
+                told[-1] = f"{told[-1][0]} = {name}", words
+            else:
+                told.append((name, words))
+        return ", ".join(" = ".join(pair) for pair in told)
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        told = f"published {plain(self.published)}{unit}, true {plain(self.true)}{unit}"
+        told = f"published {plain(self.published)}, true {plain(self.true)}{unit}"
         return f"{self.where}: {told}" if self.case else told
 
 

@@ -99,7 +99,7 @@ def claim_of(formula: Formula) -> Claim:
     >>> from dualpipe_ref.simulate import find_formula
     >>> claim = claim_of(find_formula("zb-h1", "bubble"))
     >>> print(claim.status, claim.counterexample(), sep="; ")
-    holds within its domain; P = 2, m = 4, F = 1, I = 1, W = 2, rank = 0: published 0, true 1
+    holds within its domain; P = 2, m = 4, F = I = 1, W = 2, rank = 0: published 0, true 1
     """
     instead = INSTEAD[formula.kind, formula.quantity, formula.name]
     pages = [_CHAPTER[formula.kind], "proof_bubbles"]

@@ -21,7 +21,7 @@ def table(claims: Iterable[Claim], label: str) -> str:
 
     >>> from dualpipe_ref.published import find_claim
     >>> text = table([find_claim("2x parameters")], "Copies")
-    >>> text.count("<tr>"), "published 2 x, true 1 x" in text
+    >>> text.count("<tr>"), "published 2, true 1 x" in text
     (2, True)
     """
     return framed(HEAD, map(_cells, claims), label)
@@ -42,7 +42,8 @@ def _cells(claim: Claim) -> Iterator[str]:
     against = claim.counterexample()
     shown = against or claim.agreement()
     yield f"<strong>{claim.status}</strong><br>{_case(shown)}<br><small>{html.escape(claim.tier)}</small>"
-    yield f"{html.escape(claim.corrected)}<br><small>{_links(claim.pages)}</small>"
+    instead = f"{html.escape(claim.corrected)}<br>" if claim.corrected else ""
+    yield f"{instead}<small>{_links(claim.pages)}</small>"
 
 
 def _case(shown: Shown | None) -> str:
