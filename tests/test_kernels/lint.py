@@ -124,12 +124,24 @@ def _polls(
         if isinstance(node, ast.While):
             calls = _calls(node)
             in_test = any(name.startswith(("ld_", "atom_")) for name in _calls(node.test))
-            if (
-                in_test or calls & looking or any(map(FLAG.fullmatch, calls))
-            ) and not calls & waiting:
+            looks = bool(calls & looking) or any(map(FLAG.fullmatch, calls))
+            if (in_test or (looks and not _is_counted(node))) and not calls & waiting:
                 yield node.lineno, "turns around memory without a wait of waiting.py"
         if isinstance(node, ast.Attribute) and node.attr == "nanosleep":
             yield node.lineno, "only waiting.py naps"
+
+
+def _is_counted(loop: ast.While) -> bool:
+    """Whether each turn, whatever happens in it, adds to a name that the loop's test compares."""
+    compared = {one.id for one in ast.walk(loop.test) if isinstance(one, ast.Name)}
+    counted = {
+        one.target.id
+        for one in loop.body
+        if isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name)
+    }
+    return bool(compared & counted) and not any(
+        isinstance(one, ast.Continue) for one in ast.walk(loop)
+    )
 
 
 def _calls(node: ast.AST) -> set[str]:

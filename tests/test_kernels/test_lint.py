@@ -37,6 +37,8 @@ def test_the_files_with_kernels_are_found() -> None:
         ("while ptx.atom_cas_sys(plan.at, 0, 1):\n  pass", "without a wait"),
         ("while not is_there(plan):\n  pass", "without a wait"),
         ("while not asks(plan):\n  pass", "without a wait"),
+        ("while at < 4:\n  if is_there(plan):\n   at += 1", "without a wait"),
+        ("while at < 4:\n  if is_there(plan):\n   continue\n  at += 1", "without a wait"),
         ("cuda.nanosleep(64)", "only waiting.py naps"),
         ("while cuda.ldcv(plan.at, 0):\n  pass", "cuda.ldcv is no volatile load"),
         ("cuda.threadfence_system()", "cuda.threadfence_system is not in the emulator"),
@@ -67,6 +69,7 @@ def test_a_planted_fault_is_named(body: str, words: str) -> None:
         "while at < plan.size:\n  ptx.st_v4(at, ptx.ld_v4(at))\n  at += 16",
         "while open_ones:\n  if not wait(plan, plan.at, 1, 0, who):\n   return\n  ptx.ld_relaxed_sys(plan.at)",
         "for at in range(4):\n  ptx.ld_acquire_cta(plan.at + 8 * at)",
+        "while at < 4:\n  ptx.ld_acquire_cta(plan.at + 8 * at)\n  at += 1",
         "words = ptx.shared_address(cuda.shared.array(4, np.int64))",
     ],
 )
