@@ -9,10 +9,10 @@ from dualpipe_ref.comm.protocol.sizes import Sizes
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.schedule.errors import InputError
 
-# Warps of a block at most, 32 threads each. More would leave a thread of combine less than 80 registers, or one of dispatch
-# less than 128.
+# Warps of a block at most, 32 threads each. With more, a thread of dispatch would have less than 128 registers, one of combine
+# less than 80: DeepSeek's combine has one warp more, and 72.
 MOST_DISPATCH_WARPS = 16
-MOST_COMBINE_WARPS = 25
+MOST_COMBINE_WARPS = 24
 
 
 class QueueSizes(NamedTuple):
@@ -29,7 +29,7 @@ def usual_sizes(topology: Topology, num_sms: int = 20) -> QueueSizes:
     >>> dispatch.channels, dispatch.senders, dispatch.nvl_ring, dispatch.rdma_ring
     (10, 7, 288, 128)
     >>> combine.sub_ring, combine.large_warp, combine.receivers
-    (36, 3, 16)
+    (36, 2, 15)
     """
     channels, nodes, gpus = max(1, num_sms // 2), topology.nodes, topology.gpus_per_node
     chunk, ring = 8, 128

@@ -105,6 +105,7 @@ def broken(**changes: int) -> Sizes:
 PUT = """        link.put(plan, here.rank, peer, here.channel, target, source, count * plan.message.size)
 """
 TAIL = """        if lane() == 0:
+            tail = rdma_word(plan, plan.rings.rdma_tail, here.channel, here.node)
             link.add(plan, here.rank, peer, here.channel, tail, count)
 """
 COPY = "            copy(there + there_slot, slot, plan.message.size)\n"
@@ -116,13 +117,18 @@ TAKEN = "        for counter in range(taken, tail):\n"
 CREDIT = """        if lane() == 0:
             ptx.st_release_sys(credit, tail)
 """
-ROWS = "        for step in range(many):\n"
-ROWS_EARLY = """        if lane() == 0:
-            early = nvl_word(plan, plan.rings.nvl_tail, here.channel, here.local, chosen)
-            ptx.st_release_sys(peer + early, at + many)
+ROWS = "    while step < many:\n"
+ROWS_EARLY = """    if lane() == 0:
+        here = noted(desk)
+        early = nvl_word(plan, plan.rings.nvl_tail, here.channel, here.local, node)
+        peer = heap_of(plan, here.node * plan.gpus + target)
+        ptx.st_release_sys(peer + early, at + many)
 """
-HINT = "posted = post(mine, posted, freed_before(head))"
-MEET = "went_well = wait_in_block(plan, arrived, arrivals, 0, who)"
+HINTS = {
+    queue_reduce: "post(place_of(plan, words, node, which), freed_before(head))",
+    queue_combine: "post(words + 8 * (lane() * plan.receivers + which), freed_before(head))",
+}
+MEET = "went_well = wait_in_block(plan, arrived, plan.large_warp * end, 0, who)"
 BOTH = ("forwarder", "forwarder_coordinator")
 LOWEST = "lowest = min(lowest,"
 highest = in_a_wait(LOWEST, "lowest = max(lowest,")
@@ -158,13 +164,15 @@ FAULTS = (
     Fault("both: RDMA tail before data", in_both(PUT + TAIL, TAIL + PUT)),
     Fault(
         "both: RDMA addition in another queue pair than its data",
-        in_both(TAIL, TAIL.replace("here.channel", "here.channel + 2 * plan.channels")),
+        in_both(TAIL, TAIL.replace("peer, here.channel", "peer, here.channel + 2 * plan.channels")),
     ),
     Fault(
         "combine: no hints in the forwarder",
-        in_combine(queue_reduce, HINT, "pass", *BOTH),
+        in_combine(queue_reduce, HINTS[queue_reduce], "pass", *BOTH),
     ),
-    Fault("combine: no hints in the receiver", in_combine(queue_combine, HINT, "pass")),
+    Fault(
+        "combine: no hints in the receiver", in_combine(queue_combine, HINTS[queue_combine], "pass")
+    ),
     Fault(
         "combine: the pre-pass does not rewrite",
         {"pre_pass": mutated(queue_heads, "return -following - 1", "return -1").pre_pass},
@@ -234,8 +242,8 @@ FAULTS = (
         "combine: a large warp meets without release",
         in_combine(
             queue_reduce,
-            "ptx.red_add_release_cta(arrived, 1)",
-            "ptx.st_relaxed_cta(arrived, ptx.ld_relaxed_cta(arrived) + 1)",
+            "ptx.red_add_release_cta(arrived, plan.rdma_chunk)",
+            "ptx.st_relaxed_cta(arrived, ptx.ld_relaxed_cta(arrived) + plan.rdma_chunk)",
             *BOTH,
         ),
         weak=True,

@@ -89,7 +89,7 @@ def test_routings_of_every_kind_on_every_kind_of_topology(kind: str, shape: Any)
 
 
 def test_the_usual_sizes() -> None:
-    """20 blocks a rank of 16 and 25 warps would be slow here: 2 are the same kernels."""
+    """20 blocks a rank of 16 and 24 warps would be slow here: 2 are the same kernels."""
     traffic = drawn(2, 2, 30, seed=5)
     queues = Queues(Emulated(traffic.topology), hidden=24, experts_per_token=3, num_sms=2)
     assert (queues.sizes.dispatch.rdma_ring, queues.sizes.combine.sub_ring) == (128, 144)

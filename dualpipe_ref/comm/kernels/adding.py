@@ -14,24 +14,29 @@ def add_rows(target, address, count, size):
     at once: with four, the queues' combine has not registers enough. Without any row the sum is zeros.
     """
     step = 16 * cuda.warpsize
-    for base in range(0, size, 2 * step):
-        at = base + 16 * lane()
+    at = 16 * lane()
+    base = 0
+    while base < size:
         after = at + step
         if after >= size:
             after = at  # loaded twice, stored once
         a = element.zero()
         b = element.zero()
-        for place in range(count):
+        place = 0
+        while place < count:  # a range would take two registers more
             row = cuda.shfl_sync(FULL, address, place)
             if row != 0 and at < size:
                 first = ptx.ld_v4(row + at)
                 second = ptx.ld_v4(row + after)
                 a = element.add(a, first)
                 b = element.add(b, second)
+            place += 1
         if at < size:
             ptx.st_v4(target + at, element.rounded(a))
         if after > at:
             ptx.st_v4(target + after, element.rounded(b))
+        at += 2 * step
+        base += 2 * step
 
 
 @device
@@ -41,10 +46,12 @@ def add_weights(target, address, count, weights):
     while base < weights:
         at = base + lane()
         total = ptx.f32_of_bits(0)
-        for place in range(count):
+        place = 0
+        while place < count:
             row = cuda.shfl_sync(FULL, address, place)
             if row != 0 and at < weights:
                 total = total + ptx.ld_f32(row + 4 * at)
+            place += 1
         if at < weights:
             ptx.st_f32(target + 4 * at, total)
         base += cuda.warpsize

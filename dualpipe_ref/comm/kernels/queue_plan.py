@@ -15,6 +15,8 @@ from dualpipe_ref.comm.kernels.packing import heap_of
 
 # Words of 64 bits that the roles of a block share.
 BLOCK_WORDS = 2048
+# Those of a warp alone.
+DESK_WORDS = 8
 # How far a role has come that needs nothing any more.
 ENDLESS = 1 << 40
 
@@ -92,6 +94,30 @@ def here_of(plan):
 
 
 @device
+def note(desk, here):
+    """Write down at a warp's desk, DESK_WORDS of the block's words, whom it works for. A warp."""
+    if lane() == 0:
+        ptx.st_relaxed_cta(desk, here.rank)
+        ptx.st_relaxed_cta(desk + 8, here.node)
+        ptx.st_relaxed_cta(desk + 16, here.local)
+        ptx.st_relaxed_cta(desk + 24, here.channel)
+        ptx.st_relaxed_cta(desk + 32, here.heap)
+    cuda.syncwarp()
+
+
+@device
+def noted(desk):
+    """Read it again. What is computed from it then takes no registers while rows are added, of which every warp has few."""
+    return Here(
+        ptx.ld_relaxed_cta(desk),
+        ptx.ld_relaxed_cta(desk + 8),
+        ptx.ld_relaxed_cta(desk + 16),
+        ptx.ld_relaxed_cta(desk + 24),
+        ptx.ld_relaxed_cta(desk + 32),
+    )
+
+
+@device
 def rdma_slot(plan, channel, node, counter):
     """The offset of a message that comes from `node`."""
     ring = channel * plan.nodes + node
@@ -140,9 +166,9 @@ def publish(plan, here, node, first, count):
     Messages for the own node are there already. A chunk divides its ring, so it is one piece.
     """
     cuda.syncwarp()  # one lane acquired what other warps wrote
-    tail = rdma_word(plan, plan.rings.rdma_tail, here.channel, here.node)
     if node == here.node:
         if lane() == 0:
+            tail = rdma_word(plan, plan.rings.rdma_tail, here.channel, here.node)
             ptx.red_add_release_sys(here.heap + tail, count)
     else:
         peer = node * plan.gpus + here.local
@@ -153,6 +179,7 @@ def publish(plan, here, node, first, count):
         cuda.syncwarp()
         link.put(plan, here.rank, peer, here.channel, target, source, count * plan.message.size)
         if lane() == 0:
+            tail = rdma_word(plan, plan.rings.rdma_tail, here.channel, here.node)
             link.add(plan, here.rank, peer, here.channel, tail, count)
 
 
@@ -170,10 +197,16 @@ def give_back(plan, here, node, count):
 @device
 def next_lane(votes, first, lanes):
     """The first lane from `first` on, around, that voted; there is one."""
-    for step in range(lanes):
-        at = (first + step) % lanes
+    at = first
+    while at < lanes:
         if (votes >> at) & 1:
             return at
+        at += 1
+    at = 0
+    while at < lanes:
+        if (votes >> at) & 1:
+            return at
+        at += 1
     return 0
 
 

@@ -147,8 +147,10 @@ def any_lane_in_block(plan, address, least, own, who):
 def lowest_in_block(words, count):
     """The lowest of `count` words in a row that roles of one block share. One lane."""
     lowest = ptx.ld_acquire_cta(words)
-    for at in range(1, count):
+    at = 1
+    while at < count:
         lowest = min(lowest, ptx.ld_acquire_cta(words + 8 * at))
+        at += 1
     return lowest
 
 
@@ -162,11 +164,12 @@ def any_grew(plan, words, count, told, items, least, who):
     began = ptx.globaltimer()
     while True:
         grew, lowest, before = False, 0, 0
-        for item in range(cuda.threadIdx.x % cuda.warpsize, items, cuda.warpsize):
-            if not grew:
-                lowest = lowest_in_block(words + 8 * item * count, count)
-                before = ptx.ld_relaxed_cta(told + 8 * item)
-                grew = lowest >= before + least
+        item = cuda.threadIdx.x % cuda.warpsize
+        while item < items and not grew:
+            lowest = lowest_in_block(words + 8 * item * count, count)
+            before = ptx.ld_relaxed_cta(told + 8 * item)
+            grew = lowest >= before + least
+            item += cuda.warpsize
         if cuda.any_sync(FULL, grew):
             cuda.syncwarp()
             return True
