@@ -63,6 +63,14 @@ def test_the_operations_of_a_token_are_those_of_its_active_parameters() -> None:
     assert short / 6e9 == pytest.approx(37 - 0.93, abs=0.6)
 
 
+@pytest.mark.parametrize(("seconds", "tflops"), [(19.7, 245), (17.6, 276)])
+def test_operations_are_counted_as_megatron_counts_them(seconds: float, tflops: float) -> None:
+    """The Model Zoo publishes both for Qwen3-235B: the step, and TFLOP/s of a GPU."""
+    plan = RUNS["qwen3-235b"].plan
+    each = model_operations(plan.shape, plan.length)
+    assert plan.tokens * each / seconds / plan.gpus / 1e12 == pytest.approx(tflops, rel=0.01)
+
+
 @pytest.mark.parametrize("row", ZERO_BUBBLE, ids=lambda row: row.model)
 def test_bubbles_of_the_zero_bubble_paper_follow_from_its_profiled_times(row: object) -> None:
     assert hasattr(row, "rates")

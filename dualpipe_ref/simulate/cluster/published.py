@@ -80,7 +80,7 @@ _QWEN = Plan(
 )
 _TABLE_4 = "The Llama 3 Herd of Models, arXiv:2407.21783, table 4"
 _ZOO = "Megatron MoE Model Zoo, best_practice/Qwen3/readme.md (c1ad0b5)"
-_STAGES = "stages a rank (8 here, one layer each), and which communication of tensor-parallel ranks is hidden (none here)"
+_STAGES = "stages a rank (8 here, one layer each), which communication of tensor-parallel ranks is hidden (none here), and how attention counts in its TFLOP/s (causal here)"
 _ROUTING = "SMs of DeepEP (20 here), and whether routing was forced to be even (here it is)"
 RUNS = {
     "deepseek-v3": Run(
