@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dualpipe_ref.bench.targets import NO_TARGET, Standing, standings
+from dualpipe_ref.bench.targets import NO_TARGET, Standing, standings, unmeasured
 from dualpipe_ref.plot.measured import RESULTS, results
-from dualpipe_ref.published.page import framed
+from dualpipe_ref.published.page import framed, words
 
 TIERS = ("browser", "CPU", "one GPU", "cluster")
 PACKAGES = ("dualpipe_ref", "torch", "numpy", "matplotlib", "jupyter-book", "myst-nb")
@@ -33,6 +33,15 @@ def targets_table(folder: Path = RESULTS) -> str:
     """Every target with its worst row, and every results file that has none."""
     head = ("target", "limit", "last measured", "tier, file, date")
     rows = [list(_cells(one)) for one in standings(folder)]
+    rows += [
+        [
+            words(one.name),
+            "to be reported<br><strong>not measured</strong>",
+            words(one.why),
+            one.tier,
+        ]
+        for one in unmeasured(folder)
+    ]
     rows += [list(_without(name, why, folder)) for name, why in NO_TARGET.items()]
     return framed(head, rows, "Targets and how they stand")
 
@@ -57,7 +66,7 @@ def _how_many(one: Standing) -> str:
 
 def _value(one: Standing) -> str:
     if one.worst is None:
-        return html.escape(one.target.unmeasured)
+        return words(one.target.unmeasured)
     name, row = one.worst
     told = f"{row['value']:.4g}"
     if len(one.rows) == 1:
@@ -83,8 +92,8 @@ def _origin(name: str, row: dict[str, Any]) -> str:
     python = row["versions"]["python"]
     torch = row["versions"].get("torch")
     on = f"Python {python}" + (f", torch {torch}" if torch else "")
-    words = html.escape(f"{row['date']}, {on}, {row['commit']}")
-    return f"<br><small>book/<wbr>results/<wbr>{html.escape(name)}.json<br>{words}</small>"
+    made = html.escape(f"{row['date']}, {on}, {row['commit']}")
+    return f"<br><small>book/<wbr>results/<wbr>{html.escape(name)}.json<br>{made}</small>"
 
 
 def _without(name: str, why: str, folder: Path) -> Iterator[str]:

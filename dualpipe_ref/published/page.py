@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator
 
 from dualpipe_ref.published.claim import Claim, NotChecked, Shown
@@ -30,7 +31,7 @@ def table(claims: Iterable[Claim], label: str) -> str:
 def open_table(entries: Iterable[NotChecked], label: str) -> str:
     """What nobody here could check, and why."""
     rows = (
-        (_named(one.name, one.source, one.says), html.escape(one.why), _links(one.pages))
+        (_named(one.name, one.source, one.says), words(one.why), _links(one.pages))
         for one in entries
     )
     return framed(("claimed", "not checked, because", "spoken of in"), rows, label)
@@ -38,11 +39,11 @@ def open_table(entries: Iterable[NotChecked], label: str) -> str:
 
 def _cells(claim: Claim) -> Iterator[str]:
     yield _named(claim.name, claim.source, claim.says)
-    yield html.escape(claim.domain)
+    yield words(claim.domain)
     against = claim.counterexample()
     shown = against or claim.agreement()
     yield f"<strong>{claim.status}</strong><br>{_case(shown)}<br><small>{html.escape(claim.tier)}</small>"
-    instead = f"{html.escape(claim.corrected)}<br>" if claim.corrected else ""
+    instead = f"{words(claim.corrected)}<br>" if claim.corrected else ""
     yield f"{instead}<small>{_links(claim.pages)}</small>"
 
 
@@ -51,7 +52,7 @@ def _case(shown: Shown | None) -> str:
 
 
 def _named(name: str, source: str, says: str) -> str:
-    first, second, third = map(html.escape, (name, says, source))
+    first, second, third = map(words, (name, says, source))
     return f"<strong>{first}</strong><br>{second}<br><small>{third}</small>"
 
 
@@ -72,6 +73,15 @@ def _title(page: str) -> str:
         "proof_search": "how far from the best",
     }
     return titles.get(page, "findings")
+
+
+def words(text: str) -> str:
+    """Text as HTML; what stands between backquotes is code.
+
+    >>> words("a < b in `f`")
+    'a &lt; b in <code>f</code>'
+    """
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def framed(head: Iterable[str], rows: Iterable[Iterable[str]], label: str) -> str:

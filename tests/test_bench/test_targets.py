@@ -18,6 +18,7 @@ from dualpipe_ref.bench.targets import (
     limit,
     standings,
     target_of,
+    unmeasured,
 )
 from dualpipe_ref.plot.measured import RESULTS
 from dualpipe_ref.schedule import InputError
@@ -73,6 +74,14 @@ def test_what_is_not_measured_says_why_and_what_is_measured_has_rows() -> None:
         assert one.target.limit or one.target.own
 
 
+def test_what_has_a_results_file_is_no_longer_listed_as_not_measured(tmp_path: Path) -> None:
+    before = unmeasured(tmp_path)
+    (tmp_path / "hopper.json").write_text("[]")
+    after = unmeasured(tmp_path)
+    assert after
+    assert {one.file for one in before} - {one.file for one in after} == {"hopper"}
+
+
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
     """Results in which torch is suddenly nearly as fast, and nothing else."""
@@ -104,7 +113,7 @@ def test_of_several_rows_the_one_furthest_beyond_its_limit_is_shown() -> None:
 
 def test_the_table_has_every_target_and_every_file() -> None:
     text = targets_table()
-    assert text.count("<tr>") == 1 + len(TARGETS) + len(NO_TARGET)
+    assert text.count("<tr>") == 1 + len(TARGETS) + len(unmeasured()) + len(NO_TARGET)
     for path in RESULTS.glob("*.json"):
         assert f"results/<wbr>{path.name}" in text
 
