@@ -39,22 +39,22 @@ class Buffer:
 
     For those who know DeepEP's `Buffer` or Megatron's token dispatcher:
 
-    ==================================  ==========================================================================
-    there                               here
-    ==================================  ==========================================================================
-    `x`, or `(x, x_scales)`             `tokens` [T, H], or `(tokens, scales)`
-    `topk_idx`, `topk_weights`          `Routing(experts, weights)`, both [T, K]; experts int64, -1 for none
-    `get_dispatch_layout`               `layout`; `dispatch` does without
-    `handle`                            `Handle`, the same one for combine and for later dispatches
-    `recv_topk_idx`, `recv_topk_weights`  `Received.experts`, `.weights`
-    `num_recv_tokens_per_expert_list`   `Received.tokens_per_expert`
-    `expert_alignment`, `permute`       `permute.expert_order(received.experts, buffer.experts_here, alignment)`
-    `combined_topk_weights`             second result of `combine` with `weights`
-    `async_finish=True`                 `start_dispatch`, `start_combine`
-    `event.current_stream_wait()`       `Started.wait()`
-    `previous_event`                    `previous_event`; without, all that the current stream was given
-    `num_sms`                           an argument of the versions made of kernels
-    ==================================  ==========================================================================
+    ====================================  ========================================================================
+    there                                 here
+    ====================================  ========================================================================
+    `x`, or `(x, x_scales)`               `tokens` [T, H], or `(tokens, scales)`; or `float8=True`
+    `topk_idx`, `topk_weights`            `Routing(experts, weights)`, both [T, K]; experts int64, -1 for none
+    `get_dispatch_layout`                 `layout`; `dispatch` does without
+    `handle`                              `Handle`, the same one for combine and for later dispatches
+    `recv_topk_idx`, `recv_topk_weights`  `Received.experts`, `Received.weights`
+    `num_recv_tokens_per_expert_list`     `Received.tokens_per_expert`
+    `expert_alignment`, permute           `permute.expert_order(received.experts, buffer.experts_here, alignment)`
+    `combined_topk_weights`               second result of `combine` with `weights`
+    `async_finish=True`                   `start_dispatch`, `start_combine`
+    `event.current_stream_wait()`         `Started.wait()`
+    `previous_event`                      `previous_event`; without, all that the current stream was given
+    `num_sms`                             an argument of `connect.connected`, `Direct` and `Queues`
+    ====================================  ========================================================================
 
     >>> import torch
     >>> from dualpipe_ref.comm.mover import Alone
