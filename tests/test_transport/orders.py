@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -21,7 +22,7 @@ from dualpipe_ref.comm import kernels
 from dualpipe_ref.comm.direct import Direct
 from dualpipe_ref.comm.transport.emulated import Emulated
 from dualpipe_ref.comm.transport.emulated.ptx import Ptx
-from tests.test_transport.queue_cases import queues_of
+from tests.test_transport.queue_cases import SMALL, queues_of
 from tests.test_transport.traffic import Traffic, combined, dispatched, drawn, made
 
 # What orders, and what it becomes: the same without the order, or nothing.
@@ -37,12 +38,16 @@ class Place(NamedTuple):
     """One place, before it is taken away."""
 
     module: str
+    function: str
     line: int
     text: str
     instead: str
+    # Which of the places in its function that read alike.
+    which: int
 
     def __str__(self) -> str:
-        return f"{self.module}:{self.line} {self.text.strip().partition('  #')[0]}"
+        more = f" ({self.which})" if self.which > 1 else ""
+        return f"{self.module}.{self.function}: {self.text.strip().partition('  #')[0]}{more}"
 
 
 def modules() -> list[ModuleType]:
@@ -57,48 +62,60 @@ def modules() -> list[ModuleType]:
     ]
 
 
+# Read at once, when the kernels are imported.
+SOURCES = {module.__name__: inspect.getsource(module) for module in modules()}
+
+
 def places() -> list[Place]:
     """All of them, in the order of the source."""
-    found = []
+    found: list[Place] = []
     for module in modules():
-        for number, text in enumerate(inspect.getsource(module).splitlines(), 1):
-            for pattern, weaker in WEAKER:
-                if re.search(pattern, text.partition("#")[0]):
-                    found.append(
-                        Place(
-                            module.__name__.rpartition(".")[2],
-                            number,
-                            text,
-                            re.sub(pattern, weaker, text),
-                        )
-                    )
+        lines = SOURCES[module.__name__].splitlines()
+        for function in functions(module):
+            code = function.__code__
+            for number in range(code.co_firstlineno, _last_line(function) + 1):
+                text = lines[number - 1]
+                for pattern, weaker in WEAKER:
+                    if re.search(pattern, text.partition("#")[0]):
+                        name = module.__name__.rpartition(".")[2]
+                        instead = re.sub(pattern, weaker, text)
+                        key = (name, code.co_name, text.partition("#")[0].strip())
+                        alike = [one for one in found if _key(one) == key]
+                        place = Place(*key[:2], number, text, instead, len(alike) + 1)
+                        found.append(place)
     return found
+
+
+def _key(place: Place) -> tuple[str, str, str]:
+    return place.module, place.function, place.text.partition("#")[0].strip()
+
+
+def functions(module: ModuleType) -> list[FunctionType]:
+    """The functions of a module, its own and not what it imports."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, FunctionType) and value.__code__.co_filename == module.__file__
+    ]
 
 
 @contextmanager
 def without(place: Place) -> Iterator[None]:
     """The kernels with this place taken away: its function gets other code, and its own again at the end."""
     module = importlib.import_module(f"{kernels.__name__}.{place.module}")
-    lines = inspect.getsource(module).splitlines(keepends=True)
+    lines = SOURCES[module.__name__].splitlines(keepends=True)
     lines[place.line - 1] = place.instead + "\n"
     scope: dict[str, Any] = {"__name__": module.__name__}
     exec(compile("".join(lines), f"{place.module}.py without", "exec", dont_inherit=True), scope)
-    kept = {}
-    for name, value in vars(module).items():
-        other = scope.get(name)
-        is_function = isinstance(value, FunctionType) and value.__module__ == module.__name__
-        if is_function and value.__code__.co_firstlineno <= place.line <= _last_line(value):
-            kept[value] = value.__code__
-            value.__code__ = other.__code__  # type: ignore[union-attr]
-    assert len(kept) == 1, f"{place} is in {len(kept)} functions"
+    (function,) = (one for one in functions(module) if one.__name__ == place.function)
+    kept, function.__code__ = function.__code__, scope[place.function].__code__
     # An instruction that no kernel needs, and so no GPU is asked for.
     Ptx.red_add_relaxed_cta = _added_relaxed  # type: ignore[attr-defined]
     try:
         yield
     finally:
         del Ptx.red_add_relaxed_cta  # type: ignore[attr-defined]
-        for function, code in kept.items():
-            function.__code__ = code
+        function.__code__ = kept
 
 
 def _added_relaxed(self: Any, address: int, value: int) -> None:
@@ -113,23 +130,28 @@ def direct(traffic: Traffic, emulated: Emulated) -> Any:
     return Direct(
         emulated,
         hidden=traffic.hidden,
-        most_tokens=16,
+        most_tokens=20,
         experts_per_token=traffic.per_token,
         num_sms=2,
         seconds=1e-3,
     )
 
 
+def queues(traffic: Traffic, emulated: Emulated) -> Any:
+    """One channel, so that all rings come round several times."""
+    return queues_of(traffic, emulated, sizes=replace(SMALL, channels=1), seconds=1e-3)
+
+
 VERSIONS: dict[str, Callable[[Traffic, Emulated], Any]] = {
     "direct": direct,
-    "queues": lambda traffic, emulated: queues_of(traffic, emulated, seconds=1e-3),
+    "queues": queues,
 }
 
 
 def noticed(version: str, seed: int, reads: bool = False) -> str | None:
     """How a run of both phases on weak memory shows that something is missing; None if it does not."""
     shape = [(2, 2), (2, 3), (3, 2), (1, 3)][seed % 4]
-    traffic = drawn(*shape, 10, seed, hidden=16, kind="even" if seed % 2 else "holes")
+    traffic = drawn(*shape, 20, seed, hidden=16, kind="even" if seed % 2 else "holes")
     emulated = Emulated(traffic.topology, seed, weak=True, reads=reads)
     try:
         exchange = VERSIONS[version](traffic, emulated)
@@ -148,10 +170,9 @@ def first_notice(place: Place, seeds: int) -> str | None:
         if not place.module.startswith(tuple(VERSIONS)) or place.module.startswith(one[:5])
     ]
     with without(place):
-        for seed in range(seeds):
-            for version, reads in product(versions, (False, True)):
-                if how := noticed(version, seed, reads):
-                    return f"{version}, seed {seed}: {how}{' of a read' * reads}"
+        for reads, seed, version in product((True, False), range(seeds), versions):
+            if how := noticed(version, seed, reads):
+                return f"{version}, seed {seed}: {how}{' of a read' * reads}"
     return None
 
 
