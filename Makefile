@@ -50,8 +50,9 @@ test-all: $(VENV)/.test $(VENV)/.browser $(SITE)/.built  ## the tests that take 
 	$(PYTEST) --hypothesis-profile=thorough -m "not alone" $(SIDE_BY_SIDE)
 	$(PYTEST) --hypothesis-profile=thorough -m alone
 
-gpu: $(VENV)/.test  ## the kernels on this machine's GPU; without one it says what is missing
+gpu: $(VENV)/.test  ## tests and measurements on this machine's GPU; without one it says what is missing
 	$(PYTEST) -rs tests/gpu
+	$(BIN)/python -m dualpipe_ref bench hopper || [ $$? -eq 2 ]
 
 check: lint test book  ## what CI runs
 

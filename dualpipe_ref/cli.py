@@ -35,7 +35,19 @@ from dualpipe_ref.schedule.verify import find_violations
 from dualpipe_ref.schedule.violations import VerificationError, Violation
 from dualpipe_ref.simulate import simulate
 
-BENCHES = ["kernels", "memory", "plan", "protocol", "schedule", "search", "split", "step", "trace", "train"]
+BENCHES = [
+    "hopper",
+    "kernels",
+    "memory",
+    "plan",
+    "protocol",
+    "schedule",
+    "search",
+    "split",
+    "step",
+    "trace",
+    "train",
+]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -181,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command("bench", _bench, "measure and write book/results/NAME.json")
     made.add_argument("name", choices=BENCHES)
     made.add_argument("--out", metavar="FILE")
+    made.add_argument("--dry-run", action="store_true", help="hopper: all of it in the emulator")
     return parser
 
 
@@ -303,5 +316,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     module = {"memory": "footprint"}.get(options.name, options.name)
-    status: int = import_module(f"dualpipe_ref.bench.{module}").main(options.out)
+    main = import_module(f"dualpipe_ref.bench.{module}").main
+    if options.dry_run and options.name != "hopper":
+        raise InputError("hopper has a dry run", f"bench {options.name}", "no --dry-run")
+    status: int = main(options.out, dry_run=True) if options.dry_run else main(options.out)
     return status

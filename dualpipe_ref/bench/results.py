@@ -7,7 +7,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,15 +46,21 @@ def meets(value: float, target: str | None) -> bool:
 
 
 def record(
-    name: str, tier: str, rows: Sequence[Row], packages: Sequence[str] = (), out: str | None = None
+    name: str,
+    tier: str,
+    rows: Sequence[Row],
+    packages: Sequence[str] = (),
+    out: str | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the rows of a bench, with what they were measured on, whole or not at all."""
+    """Write the rows of a bench, with what they were measured on and what is `more`, whole or not at all."""
     stamp = {
         "tier": tier,
         "versions": _versions(packages),
         "machine": platform.machine(),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        **(more or {}),
     }
     data = [_row(row) | stamp for row in rows]
     path = Path(out) if out else results_folder() / f"{name}.json"

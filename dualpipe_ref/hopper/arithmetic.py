@@ -6,6 +6,7 @@ Times are of one unit, any; bytes are whole numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError
@@ -159,13 +160,13 @@ def knee(sms: Sequence[int], rates: Sequence[float], share: float = 0.95) -> int
 
 
 def repetitions(alone: float, other: float, ratio: float = 1.0) -> int:
-    """How often something that takes `alone` is repeated to last `ratio` times as long as `other`.
+    """How often something that takes `alone` is repeated to last at least `ratio` times as long as `other`.
 
     >>> repetitions(alone=2.0, other=9.0), repetitions(alone=2.0, other=0.1)
-    (4, 1)
+    (5, 1)
     """
     _times(alone=alone, other=other)
-    return max(1, round(ratio * other / alone))
+    return max(1, ceil(ratio * other / alone - 1e-9))
 
 
 def _times(**named: float) -> None:

@@ -1,0 +1,165 @@
+"""Sections of `bench hopper`: dispatch and combine against the yardstick, their sweep over SMs, and beside matmuls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dualpipe_ref.bench.hopper_sections import (
+    DEEPSEEK,
+    GREEN,
+    GRIDS,
+    NO_LINK,
+    OWNED,
+    PLAIN,
+    RESERVED,
+    Kept,
+    Task,
+    copy_pace,
+)
+from dualpipe_ref.bench.results import Row
+from dualpipe_ref.comm.topology import Topology
+from dualpipe_ref.hopper.arithmetic import (
+    exposed_share,
+    knee,
+    over_the_longer,
+    rate,
+    repetitions,
+    sm_tax,
+    to_yardstick,
+)
+from dualpipe_ref.hopper.reserve import reserve
+from dualpipe_ref.hopper.ways import ways
+
+if TYPE_CHECKING:
+    from dualpipe_ref.hopper.measuring import Machine
+
+TARGETS = {"direct": ">= 0.85", "queues": ">= 0.7"}
+SWEEP = (2, 4, 8, 16, 20, 24, 32)
+OVERLAP_GRID = Topology(2, 2)
+LEAST_MATMULS = 4
+# Of communication in a row, so that a whole number of matmuls comes near to it.
+IN_A_ROW = 4
+EXPOSED = "<= 0.037"
+
+
+def kernels(machine: Machine, kept: Kept) -> Iterator[Task]:
+    """Each version and grid of ranks with as many SMs as there are, an even number for each rank."""
+    for grid in GRIDS:
+        most = min(DEEPSEEK, machine.driver.gpu.sms // grid.ranks) // 2 * 2
+        for version in TARGETS:
+            name = f"{version}_{grid.nodes}x{grid.gpus_per_node}"
+            yield Task(
+                name,
+                lambda v=version, g=grid, b=most, n=name: _version(machine, kept, v, g, b, n),  # type: ignore[misc]
+            )
+
+
+def _version(
+    machine: Machine, kept: Kept, version: str, grid: Topology, blocks: int, name: str
+) -> Iterator[Row]:
+    from dualpipe_ref.hopper.measuring import check_torch_ways
+
+    made = machine.exchange(version, grid, blocks)
+    sms = blocks * grid.ranks
+    with reserve(machine.driver, 1, PLAIN) as whole:
+        pace = copy_pace(machine, kept, whole.compute, sms)
+        both = zip(("dispatch", "combine"), machine.works(made, whole.compute), strict=True)
+        traffics = (made.dispatch_traffic, made.combine_traffic)
+        times = []
+        for phase, work in both:
+            made.spoil(phase)
+            times.append(machine.seconds(work))
+            made.check()
+        check_torch_ways(made)
+        torch_times = [machine.seconds(work) for work in machine.torch_ways(made, whole.compute)]
+    yield Row(f"hopper.{name}_sms", sms, f"SMs of {grid.ranks} ranks")
+    phases = zip(("dispatch", "combine"), times, traffics, torch_times, strict=True)
+    for phase, took, traffic, by_torch in phases:
+        prefix = f"hopper.{name}_{phase}"
+        found = to_yardstick(traffic, took, int(pace / 2), 1.0)
+        yield Row(f"{prefix}_time", 1e3 * took, f"ms; {NO_LINK}")
+        yield Row(f"{prefix}_rate", rate(traffic.total, took), "GB/s read and written")
+        yield Row(f"{prefix}_total", found.total, "of a plain copy's rate", TARGETS[version])
+        yield Row(f"{prefix}_algorithmic", found.algorithmic, "of a plain copy's rate")
+        yield Row(f"{prefix}_torch", by_torch / took, "torch's time on the whole GPU / ours")
+
+
+def sweep(machine: Machine, kept: Kept) -> Iterator[Task]:
+    """Direct slots on 2 x 2 ranks: how the rate grows with the SMs of a rank, and where it stops."""
+    found: dict[str, dict[int, float]] = {"dispatch": {}, "combine": {}}
+
+    def one(blocks: int) -> Iterator[Row]:
+        made = machine.exchange("direct", OVERLAP_GRID, blocks)
+        with reserve(machine.driver, 1, PLAIN) as whole:
+            works = machine.works(made, whole.compute)
+            traffics = (made.dispatch_traffic, made.combine_traffic)
+            for phase, work, traffic in zip(found, works, traffics, strict=True):
+                value = rate(traffic.total, machine.seconds(work))
+                found[phase][blocks] = value
+                yield Row(f"hopper.sweep_{phase}_{blocks}_sms", value, "GB/s of 4 ranks")
+        made.check()
+
+    def knees() -> Iterator[Row]:
+        for phase, rates in found.items():
+            if len(rates) == len(SWEEP):
+                at = knee(list(rates), list(rates.values()))
+                yield Row(f"hopper.sweep_{phase}_knee", at, "SMs of a rank for 95 % of the best")
+
+    for blocks in SWEEP:
+        if blocks * OVERLAP_GRID.ranks <= machine.driver.gpu.sms:
+            yield Task(f"{blocks} SMs a rank", lambda blocks=blocks: one(blocks))  # type: ignore[misc]
+    yield Task("the knee", knees)
+
+
+def overlap(machine: Machine, kept: Kept) -> Iterator[Task]:
+    """20 SMs in each way and both versions first, then other numbers of SMs in green contexts."""
+    ready = [way.name for way in ways(machine.driver.gpu) if way.ready]
+    cases = [("direct", DEEPSEEK, way) for way in ready]
+    cases += [("queues", 24, way) for way in ready if way in (GREEN, OWNED)]
+    first = ready[0]
+    cases += [("direct", sms, first) for sms in RESERVED if sms != DEEPSEEK]
+    for version, sms, way in cases:
+        name = f"{version}_{sms}_sms_{way.replace(' ', '_')}"
+        yield Task(
+            name,
+            lambda v=version, s=sms, w=way, n=name: _overlapped(machine, v, s, w, n),  # type: ignore[misc]
+        )
+
+
+def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -> Iterator[Row]:
+    made = machine.exchange(version, OVERLAP_GRID, sms // OVERLAP_GRID.ranks)
+    with (
+        reserve(machine.driver, 1, PLAIN) as whole,
+        reserve(machine.driver, sms, way) as halves,
+    ):
+        prefix = f"hopper.overlap_{name}"
+        works = machine.works(made, halves.communication)
+        one_matmul = machine.seconds(machine.matmuls(halves.compute, LEAST_MATMULS)) / LEAST_MATMULS
+        on_all = machine.seconds(machine.matmuls(whole.compute, LEAST_MATMULS)) / LEAST_MATMULS
+        tax = sm_tax(
+            one_matmul, on_all, machine.driver.gpu.sms, machine.driver.gpu.sms - halves.compute.sms
+        )
+        yield Row(f"{prefix}_given", halves.given.given, f"SMs; {halves.given.rest} are left")
+        yield Row(f"{prefix}_tax", tax.takes, "times as long as on all SMs")
+        yield Row(
+            f"{prefix}_tax_beyond", tax.beyond, f"of the {tax.explained:.4f} that lost SMs explain"
+        )
+        for phase, work in zip(("dispatch", "combine"), works, strict=True):
+            many = work.repeated(IN_A_ROW)
+            alone = machine.seconds(many)
+            count = repetitions(one_matmul, alone)
+            chain = machine.matmuls(halves.compute, count)
+            compute = machine.seconds(chain)
+            made.spoil(phase)
+            together = machine.seconds(many, chain)
+            made.check()
+            name = f"{prefix}_{phase}"
+            yield Row(f"{name}_alone", 1e3 * alone, f"ms of {IN_A_ROW}; {NO_LINK}")
+            yield Row(f"{name}_compute", 1e3 * compute, f"ms; {count} matmuls on the rest")
+            yield Row(f"{name}_together", 1e3 * together, "ms")
+            share = exposed_share(together, compute, alone)
+            target = EXPOSED if way == GREEN and sms == DEEPSEEK else None
+            yield Row(f"{name}_exposed", share, "of communication", target)
+            longer = over_the_longer(together, compute, alone)
+            yield Row(f"{name}_over_longer", longer, "of the longer alone")

@@ -1,0 +1,197 @@
+"""`measuring.Machine` on an NVIDIA GPU, all ranks as slices of it. No link is used."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dualpipe_ref.comm.kernels.plain_copy import PlainCopyPlan, plain_copy
+from dualpipe_ref.comm.kernels.who_ran import WORDS, WhoRanPlan, who_ran
+from dualpipe_ref.comm.topology import Topology
+from dualpipe_ref.comm.transport import copying, gpu
+from dualpipe_ref.comm.transport.one_gpu import OneGpu
+from dualpipe_ref.hopper.cuda_driver import CudaDriver
+from dualpipe_ref.hopper.measuring import (
+    V3,
+    Exchanged,
+    Work,
+    done,
+    exchanged,
+    torch_combine,
+    torch_dispatch,
+)
+from dualpipe_ref.hopper.replay import start
+from dualpipe_ref.hopper.reserve import Half
+from dualpipe_ref.hopper.sm_map import Ran, SmMap, ran, sm_map
+
+# So that everything is in its queue before the first work begins: about a millisecond at 1.8 GHz.
+GATE_CYCLES = 2_000_000
+# What owns its SMs by shared memory must have them before computation fills the GPU: some 20 microseconds.
+HEAD_START_CYCLES = 40_000
+# Of probes: communication stays as long as it takes computation to go through the GPU several times.
+STAY_NS, SHORT_STAY_NS = 2_000_000, 50_000
+PROBE_THREADS, PROBE_ROUNDS = 512, 8
+QUERY = "driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.draw,power.limit,temperature.gpu"
+
+
+class OnGpu:
+    """The GPU number `device`. Raises `InputError` where kernels cannot run."""
+
+    shape = V3
+    copied_per_sm = 8 << 20
+    side = 8192
+
+    def __init__(self, device: int = 0) -> None:
+        gpu.require_gpu()
+        self.device = torch.device("cuda", device)
+        torch.zeros(1, device=self.device)
+        self.driver = CudaDriver(device)
+        self._square = torch.randn(self.side, self.side, device=self.device).bfloat16()
+        self._product = torch.empty_like(self._square)
+
+    def environment(self) -> dict[str, Any]:
+        asked = {"gpu": self.driver.gpu.name, "cuda": self.driver.gpu.cuda}
+        tool = shutil.which("nvidia-smi")
+        if tool is None:
+            return asked | {"driver": "unknown: no nvidia-smi", "clocks": {}}
+        command = [tool, f"--query-gpu={QUERY}", "--format=csv,noheader", "-i", "0"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        values = [one.strip() for one in answer.stdout.split(",")]
+        found = dict(zip(QUERY.split(","), values, strict=False))
+        return asked | {"driver": found.pop("driver_version", "unknown"), "clocks": found}
+
+    def exchange(self, version: str, topology: Topology, blocks: int) -> Exchanged:
+        return exchanged(version, OneGpu(topology), self.shape, blocks, small=False)
+
+    def works(self, made: Exchanged, half: Half) -> tuple[Work, Work]:
+        def work(steps: Any) -> Work:
+            ranks = made.topology.ranks
+            return Work(half, lambda at: start(steps, made.heaps, ranks, at, half.owns_sm))
+
+        return work(made.dispatch), work(made.combine)
+
+    def copy(self, half: Half, blocks: int, threads: int, size: int) -> Work:
+        source = torch.arange(size // 4, dtype=torch.int32, device=self.device)
+        target = torch.zeros_like(source)
+        plan = PlainCopyPlan(0, blocks, source.data_ptr(), target.data_ptr(), size)
+
+        kept = (source, target)  # the plan has their addresses
+
+        def begin(stream: Any) -> None:
+            assert kept
+            self._launch(plain_copy, plan, blocks, threads, stream, half.owns_sm)
+
+        begin(half.torch())
+        torch.cuda.synchronize()
+        if not torch.equal(source, target):
+            raise RuntimeError("the plain copy did not copy")
+        return Work(half, begin)
+
+    def torch_ways(self, made: Exchanged, half: Half) -> tuple[Work, Work]:
+        return (
+            Work(half, lambda stream: done(torch_dispatch(made))),
+            Work(half, lambda stream: done(torch_combine(made))),
+        )
+
+    def matmuls(self, half: Half, count: int) -> Work:
+        left = self.driver.gpu.sms - half.sms
+
+        def begin(stream: Any) -> None:
+            with told(left):
+                for _ in range(count):
+                    torch.matmul(self._square, self._square, out=self._product)
+
+        return Work(half, begin)
+
+    def seconds(self, *works: Work, runs: int = 5) -> float:
+        streams = [work.half.torch() for work in works]
+        self._once(works, streams)
+        return median(self._once(works, streams) for _ in range(runs))
+
+    def probe(self, communication: Half, compute: Half) -> SmMap:
+        sms = self.driver.gpu.sms
+        mine = self._records(communication.sms)
+        theirs = self._records(PROBE_ROUNDS * sms)
+
+        def work(half: Half, records: Tensor, stay: int, together: bool) -> Work:
+            plan = WhoRanPlan(0, len(records), records.data_ptr(), stay)
+            return Work(
+                half,
+                lambda stream: self._launch(
+                    who_ran, plan, len(records), PROBE_THREADS, stream, half.owns_sm, together
+                ),
+            )
+
+        first = work(communication, mine, STAY_NS, True)
+        second = work(compute, theirs, SHORT_STAY_NS, False)
+        for _ in range(2):  # the first time it is compiled
+            self._once((first, second), [communication.torch(), compute.torch()])
+        return sm_map(sms, _ran(mine), _ran(theirs))
+
+    def _records(self, blocks: int) -> Tensor:
+        return torch.full((blocks, WORDS), -1, device=self.device)
+
+    def _launch(
+        self,
+        kernel: Any,
+        plan: Any,
+        blocks: int,
+        threads: int,
+        stream: Any,
+        owns_sm: bool = False,
+        together: bool = True,
+    ) -> None:
+        gpu.launch(
+            kernel,
+            plan,
+            grid=blocks,
+            threads=threads,
+            link=copying,
+            element=None,
+            stream=stream,
+            together=together,
+            owns_sm=owns_sm,
+        )
+
+    def _once(self, works: Any, streams: Any) -> float:
+        """One run of all works from a common start; the first is given a head start where it owns its SMs."""
+        gate = torch.cuda.current_stream()
+        torch.cuda.synchronize()
+        torch.cuda._sleep(GATE_CYCLES)
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record(gate)
+        for place, (work, stream) in enumerate(zip(works, streams, strict=True)):
+            stream.wait_event(began)
+            with torch.cuda.stream(stream):
+                if place and works[0].half.owns_sm:
+                    torch.cuda._sleep(HEAD_START_CYCLES)
+                work.start(stream)
+            gate.wait_stream(stream)
+        ended.record(gate)
+        torch.cuda.synchronize()
+        return float(began.elapsed_time(ended)) / 1e3
+
+
+@contextmanager
+def told(taken: int) -> Iterator[bool]:
+    """Matmuls inside are told that `taken` SMs are not theirs, if this torch can: else a persistent one takes them all."""
+    tell = getattr(torch._C, "_set_sm_carveout_experimental", None)
+    if tell is None or not taken:
+        yield False
+        return
+    tell(taken)
+    try:
+        yield True
+    finally:
+        tell(None)
+
+
+def _ran(records: Tensor) -> list[Ran]:
+    return ran(records.tolist())
