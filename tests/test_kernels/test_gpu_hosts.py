@@ -66,6 +66,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(gpu, "own_stream", lambda device: stream)
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     monkeypatch.setattr(
         "cuda.core.Device", lambda index: SimpleNamespace(set_current=lambda: calls.append(index))
@@ -119,7 +120,8 @@ def test_one_gpu_launches_the_words_of_a_plan(name: str, started: list[Any]) -> 
     launched(case)
     device, (_, config, (text, entry), *words), waited = started
     assert (device, waited) == (0, "waited")
-    assert config == {"grid": 80, "block": case.shipped.threads, "is_cooperative": True}
+    assert (config["grid"], config["block"]) == (80, case.shipped.threads)
+    assert (config["shmem_size"], config["is_cooperative"]) == (0, True)
     assert f".entry {entry}(" in text
     # Every word of the plan is a parameter of the kernel, in its place.
     plan = zeros(case.shipped.plan)._replace(blocks=20)

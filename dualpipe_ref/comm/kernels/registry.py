@@ -25,7 +25,10 @@ from dualpipe_ref.comm.kernels import (
 )
 from dualpipe_ref.comm.kernels.direct_plan import DirectPlan
 from dualpipe_ref.comm.kernels.queue_plan import QueuePlan
+from dualpipe_ref.comm.queue_sizes import MOST_COMBINE_WARPS, MOST_DISPATCH_WARPS
 from dualpipe_ref.comm.transport import copying
+
+LANES = 32
 
 
 class Shipped(NamedTuple):
@@ -70,9 +73,9 @@ KERNELS = (
     Shipped("notify", notify.notify, notify.NotifyPlan, 128),
     Shipped("direct dispatch", direct_dispatch.dispatch, DirectPlan, 512),
     Shipped("direct combine", direct_combine.combine, DirectPlan, 512, SUMMED),
-    Shipped("queue dispatch", queue_dispatch.dispatch, QueuePlan, 512),
+    Shipped("queue dispatch", queue_dispatch.dispatch, QueuePlan, LANES * MOST_DISPATCH_WARPS),
     Shipped("queue combine, first pass", queue_heads.pre_pass, QueuePlan, 512, waits=False),
-    Shipped("queue combine", queue_combine.combine, QueuePlan, 512, SUMMED),
+    Shipped("queue combine", queue_combine.combine, QueuePlan, LANES * MOST_COMBINE_WARPS, SUMMED),
     Shipped("permute", permute.permute, permute.PermutePlan, 512, SUMMED, waits=False),
     Shipped("unpermute", permute.unpermute, permute.PermutePlan, 512, SUMMED, waits=False),
     Shipped("plain copy", plain_copy.plain_copy, plain_copy.PlainCopyPlan, 1024, waits=False),

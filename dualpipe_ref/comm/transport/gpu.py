@@ -48,7 +48,7 @@ def require_gpu() -> None:
             ".".join(map(str, capability)),
             "9.0 (Hopper), for the book's numbers",
         )
-    if importlib.util.find_spec("cuda.core") is None:
+    if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.core") is None:
         raise InputError("kernels are launched by cuda-core", "it is not installed", INSTALL)
 
 
@@ -110,6 +110,12 @@ def words_of(plan: Any) -> Iterator[int]:
             yield from words_of(value)
         else:
             yield int(value)
+
+
+@cache
+def own_stream(device: torch.device) -> torch.cuda.Stream:
+    """A stream for launches that were given none: not the default one, which waits for others and they for it."""
+    return torch.cuda.Stream(device)
 
 
 def launch(

@@ -92,9 +92,8 @@ class Ipc:
         gpu.check_plan(plan, blocks, threads, first_rank=self.ranks.start)
         gpu.check_tensors(tensors, self.device)
         with torch.cuda.device(self.device):
-            current = torch.cuda.current_stream()
-            stream = self.stream or current
-            stream.wait_stream(current)
+            stream = self.stream or gpu.own_stream(self.device)
+            stream.wait_stream(torch.cuda.current_stream())
             gpu.launch(
                 kernel,
                 plan,

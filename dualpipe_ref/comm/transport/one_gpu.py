@@ -23,7 +23,7 @@ class OneGpu:
 
     The blocks of all ranks share `sms` SMs, all of the GPU's if not given, one block on an SM. The last `absent` ranks
     never start their blocks: then waits time out. A launch goes on `stream`, which may be one of a green context; else
-    on the current one. Raises `InputError` where there is no GPU, or too few SMs for a block of each rank.
+    on one of its own. Raises `InputError` where there is no GPU, or too few SMs for a block of each rank.
     """
 
     lanes = gpu.LANES
@@ -87,9 +87,8 @@ class OneGpu:
         gpu.check_tensors(tensors, self.device)
         grid = blocks * (self.topology.ranks - self.absent)
         with torch.cuda.device(self.device):
-            current = torch.cuda.current_stream()
-            stream = self.stream or current
-            stream.wait_stream(current)
+            stream = self.stream or gpu.own_stream(self.device)
+            stream.wait_stream(torch.cuda.current_stream())
             gpu.launch(
                 kernel,
                 plan,
