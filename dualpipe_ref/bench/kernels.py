@@ -43,5 +43,5 @@ def rows_of(case: Case, taken: Assembly) -> Iterator[Row]:
     yield Row(f"kernels.{name}.threads", case.shipped.threads, "threads of a block")
     yield Row(f"kernels.{name}.registers", taken.registers, "registers a thread", f"<= {most}")
     yield Row(f"kernels.{name}.spills", taken.spills, "bytes of loads and stores", "<= 0")
-    yield Row(f"kernels.{name}.shared", taken.shared, "bytes a block")
+    yield Row(f"kernels.{name}.shared", taken.shared / 1024, "KiB a block")
     yield Row(f"kernels.{name}.instructions", taken.instructions, "instructions of 16 bytes")
