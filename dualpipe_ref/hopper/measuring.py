@@ -47,7 +47,7 @@ class Shape(NamedTuple):
 
 # DeepSeek-V3 (arXiv:2412.19437, sections 2.1.2 and 4.2), and one that the emulator runs in a moment.
 V3 = Shape(4096, 7168, 256, 8, 4)
-TINY = Shape(3, 64, 16, 2, 2)
+TINY = Shape(2, 64, 16, 2, 2)
 
 
 class Work(NamedTuple):
