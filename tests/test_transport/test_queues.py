@@ -38,7 +38,7 @@ def transports(draw: st.DrawFn, traffic: Traffic, weak: bool = False) -> Emulate
     )
 
 
-@settings(max_examples=15)
+@settings(max_examples=12)
 @given(st.data())
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_dispatch_and_combine_are_the_oracle_s_in_every_bit(
