@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 from dualpipe_ref.plot.measured import results
 from dualpipe_ref.published.claim import Claim, at
@@ -17,6 +17,8 @@ from dualpipe_ref.schedule.verify import verify
 from dualpipe_ref.simulate import Costs, simulate
 from dualpipe_ref.simulate.cluster.profile import published as trace
 from dualpipe_ref.simulate.costs import Number
+from dualpipe_ref.simulate.lane_search import best_order
+from dualpipe_ref.simulate.lanes import LaneCosts, published_order, run_pair
 from dualpipe_ref.simulate.waiting import HOPPER_SMS, ledger
 
 _V3 = "DeepSeek-V3 report, arXiv:2412.19437"
@@ -95,7 +97,32 @@ def _times_torch() -> float:
     return found.value("ratio_to_torch")
 
 
+def _pair(layers: int, attention: int, dispatch: int, mlp: int, combine: int, order: str) -> Number:
+    """How long a pair of a forward and a backward takes on its two lanes."""
+    costs = LaneCosts(attention, dispatch, mlp, combine)
+    pieces = best_order(layers, costs) if order == "best" else published_order(layers)
+    return run_pair(pieces, costs).length
+
+
 SCHEDULE_CLAIMS = (
+    Claim(
+        name="the order inside a pair",
+        group="schedules",
+        source=f"{_V3}, figure 4",
+        says="no order of the same pieces is shorter",
+        domain="attention, dispatch, MLP and combine equally long",
+        corrected="search the order for your own durations (`simulate.lane_search`)",
+        tier="browser, exact search",
+        pages=("ch08_anatomy", "log"),
+        published=partial(_pair, order="published"),
+        true=partial(_pair, order="best"),
+        holds=lambda layers, attention, dispatch, mlp, combine: (
+            attention == dispatch == mlp == combine
+        ),
+        outside=at(layers=1, attention=1, dispatch=1, mlp=1, combine=3),
+        inside={"layers": 2, "attention": 1, "dispatch": 1, "mlp": 1, "combine": 1},
+        unit="units",
+    ),
     Claim(
         name="least number of micro-batches",
         group="schedules",

@@ -32,6 +32,15 @@ def first_pairs(draw: st.DrawFn) -> dict[str, object]:
 
 
 @st.composite
+def orders_inside(draw: st.DrawFn) -> dict[str, object]:
+    """Parts that are equally long, and others."""
+    names = ("attention", "dispatch", "mlp", "combine")
+    same = draw(st.integers(1, 3))
+    lengths = draw(st.just([same] * 4) | st.lists(st.integers(1, 3), min_size=4, max_size=4))
+    return {"layers": draw(st.integers(1, 2)), **dict(zip(names, lengths, strict=True))}
+
+
+@st.composite
 def rankings(draw: st.DrawFn) -> dict[str, object]:
     ranks = draw(st.integers(2, 6))
     pair = Fraction(draw(st.integers(8, 16)), 4)
@@ -52,6 +61,7 @@ def small_grids(draw: st.DrawFn) -> dict[str, object]:
 
 # By the entry's name; an entry with a case on each side of its border has one, or a test says so.
 CASES: dict[str, Cases] = {
+    "the order inside a pair": orders_inside(),
     "least number of micro-batches": pairs_of_copies(),
     "the first pair is not overlapped “to further reduce bubble size”": first_pairs(),
     "the smaller bubble is the faster schedule": rankings(),
@@ -120,6 +130,7 @@ CASES: dict[str, Cases] = {
 }
 # Where the domain is only sufficient: outside of it both may agree.
 BY_ACCIDENT = {
+    "the order inside a pair",
     "the first pair is not overlapped “to further reduce bubble size”",
     "the tax of reserved SMs",
     "a token reaches 3.63 nodes",

@@ -16,7 +16,7 @@ from dualpipe_ref.schedule import InputError
 from dualpipe_ref.simulate import FORMULAS, Formula
 from tests.test_project.files import ROOT
 
-from .cases import BY_ACCIDENT, cases_of, first_pairs
+from .cases import BY_ACCIDENT, cases_of, first_pairs, orders_inside
 
 each_claim = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 FORMULA_GROUPS = ("formulas", "our formulas")
@@ -55,6 +55,13 @@ def test_right_in_the_whole_domain(claim: Claim, data: st.DataObject) -> None:
         assert claim.agree(shown), shown
     elif claim.group not in FORMULA_GROUPS and claim.name not in BY_ACCIDENT:
         assert not claim.agree(shown), shown
+
+
+@settings(deadline=None)
+@given(orders_inside())
+def test_the_best_order_inside_a_pair_is_never_longer(case: dict[str, int]) -> None:
+    claim = find_claim("the order inside a pair")
+    assert claim.true(**case) <= claim.published(**case)
 
 
 @given(first_pairs())
