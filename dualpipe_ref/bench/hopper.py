@@ -11,7 +11,7 @@ from dualpipe_ref.bench import hopper_kernels, hopper_sections
 from dualpipe_ref.bench.hopper_sections import Kept, Section, Task
 from dualpipe_ref.bench.processes import say
 from dualpipe_ref.bench.results import Row, as_text, record
-from dualpipe_ref.hopper.sm_map import BOTH, COMMUNICATION, NEITHER
+from dualpipe_ref.hopper import sm_map
 
 if TYPE_CHECKING:
     from dualpipe_ref.hopper.measuring import Machine
@@ -107,10 +107,7 @@ def _write(done: Done, before: Any, after: Any, out: str | None, dry_run: bool) 
     }
     print(record("hopper", tier, done.rows, PACKAGES, out, more), file=sys.stderr)
     if done.kept.maps:
-        maps = {
-            way: {role: found.sms(role) for role in (COMMUNICATION, BOTH, NEITHER)}
-            for way, found in done.kept.maps.items()
-        }
+        maps = {way: sm_map.kept(found) for way, found in done.kept.maps.items()}
         rows = list(_map_rows(done))
         beside = None if out is None else f"{out.removesuffix('.json')}_maps.json"
         record("hopper_maps", tier, rows, PACKAGES, beside, more | {"sms": maps})
@@ -119,4 +116,4 @@ def _write(done: Done, before: Any, after: Any, out: str | None, dry_run: bool) 
 def _map_rows(done: Done) -> Iterable[Row]:
     for way, found in done.kept.maps.items():
         name = f"hopper_maps.{way.replace(' ', '_')}"
-        yield Row(f"{name}_both", found.count(BOTH), f"of {len(found.roles)} SMs ran both")
+        yield Row(f"{name}_both", found.count(sm_map.BOTH), f"of {len(found.roles)} SMs ran both")

@@ -41,6 +41,8 @@ LEAST_MATMULS = 4
 # Of communication in a row, so that a whole number of matmuls comes near to it.
 IN_A_ROW = 4
 EXPOSED = "<= 0.037"
+# Where computation alone runs: a grid that owns its SMs holds nobody off while it is not there.
+ALONE = {GREEN: "on the rest", OWNED: "told of the rest, on all SMs", PLAIN: "on all SMs"}
 
 
 def kernels(machine: Machine, kept: Kept) -> Iterator[Task]:
@@ -141,7 +143,7 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
             one_matmul, on_all, machine.driver.gpu.sms, machine.driver.gpu.sms - halves.compute.sms
         )
         yield Row(f"{prefix}_given", halves.given.given, f"SMs; {halves.given.rest} are left")
-        yield Row(f"{prefix}_tax", tax.takes, "times as long as on all SMs")
+        yield Row(f"{prefix}_tax", tax.takes, f"times as long as on all SMs; {ALONE[way]}")
         yield Row(
             f"{prefix}_tax_beyond", tax.beyond, f"of the {tax.explained:.4f} that lost SMs explain"
         )
@@ -156,7 +158,7 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
             made.check()
             name = f"{prefix}_{phase}"
             yield Row(f"{name}_alone", 1e3 * alone, f"ms of {IN_A_ROW}; {NO_LINK}")
-            yield Row(f"{name}_compute", 1e3 * compute, f"ms; {count} matmuls on the rest")
+            yield Row(f"{name}_compute", 1e3 * compute, f"ms; {count} matmuls {ALONE[way]}")
             yield Row(f"{name}_together", 1e3 * together, "ms")
             share = exposed_share(together, compute, alone)
             target = EXPOSED if way == GREEN and sms == DEEPSEEK else None

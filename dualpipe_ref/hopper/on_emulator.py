@@ -48,7 +48,9 @@ class OnEmulator:
     def exchange(self, version: str, topology: Topology, blocks: int) -> Exchanged:
         # Threads cost time here: the fewest blocks do for any number. Queues have two for each channel.
         transport = Emulated(topology, lanes=LANES, link="copying")
-        made = exchanged(version, transport, self.shape, 1 if version == "direct" else 2, small=True)
+        made = exchanged(
+            version, transport, self.shape, 1 if version == "direct" else 2, small=True
+        )
         self._transports[id(made)] = transport
         return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from dualpipe_ref.schedule.errors import InputError, require_int
@@ -71,6 +71,30 @@ def sm_map(sms: int, communication: Sequence[Ran], compute: Sequence[Ran]) -> Sm
         tuple(sm for sm in range(sms) if _together(sm, communication, compute)),
         max(began) - min(began) if began else 0,
     )
+
+
+def kept(found: SmMap) -> dict[str, list[int]]:
+    """A map as results files keep it: the SMs of each role but computation, which are most of them.
+
+    >>> kept(sm_map(4, [Ran(0, 0, 9)], [Ran(1, 0, 9), Ran(2, 0, 9)]))
+    {'communication': [0], 'both': [], 'neither': [3]}
+    """
+    return {role: found.sms(role) for role in (COMMUNICATION, BOTH, NEITHER)}
+
+
+def roles_of(written: Mapping[str, Sequence[int]], sms: int) -> list[str]:
+    """The role of each SM again, for `plot.draw_sm_map`. Raises `InputError` for SMs that are not there or stand twice.
+
+    >>> roles_of({"communication": [0], "both": [], "neither": [3]}, sms=4)
+    ['communication', 'computation', 'computation', 'neither']
+    """
+    roles = [COMPUTE] * require_int("sms", sms, 1)
+    for role, some in written.items():
+        for sm in some:
+            if not 0 <= sm < sms or roles[sm] != COMPUTE:
+                raise InputError(f"each SM from 0 to {sms - 1} has one role", f"SM {sm}: {role}")
+            roles[sm] = role
+    return roles
 
 
 def ran(records: Iterable[Sequence[int]]) -> list[Ran]:

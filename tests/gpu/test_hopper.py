@@ -83,3 +83,26 @@ def test_the_yardstick_copies(machine: Any, threads: int) -> None:
     """It raises where it does not."""
     with reserved(machine, 1, PLAIN) as whole:
         assert machine.seconds(machine.copy(whole.compute, 8, threads, 16 * 4097), runs=2) > 0
+
+
+@pytest.mark.skipif(IS_EMULATED, reason="Numba launches need a GPU")
+def test_what_numba_launches_stays_in_its_half(machine: Any) -> None:
+    """The other way into a green context: Numba's own launch, with the primary context current."""
+    import torch
+
+    from dualpipe_ref.comm.kernels.compiled import jitted
+    from dualpipe_ref.comm.kernels.who_ran import SM, WORDS, WhoRanPlan, who_ran
+
+    kernel = jitted(who_ran, threads=128)
+    with reserved(machine, 16, GREEN) as made:
+        seen = []
+        for half in (made.communication, made.compute):
+            blocks = 4 * machine.driver.gpu.sms
+            records = torch.full((blocks, WORDS), -1, device="cuda")
+            torch.cuda.synchronize()
+            kernel[blocks, 128, half.numba()](WhoRanPlan(0, blocks, records.data_ptr(), 50_000))
+            torch.cuda.synchronize()
+            seen.append(set(records[:, SM].tolist()))
+    assert not seen[0] & seen[1]
+    assert len(seen[0]) == made.given.given
+    assert -1 not in seen[0] | seen[1]

@@ -21,6 +21,8 @@ from dualpipe_ref.hopper.emulated_driver import A100, EmulatedDriver
 from dualpipe_ref.hopper.measuring import Work, check_torch_ways
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import Half, reserve
+from dualpipe_ref.hopper.sm_map import roles_of
+from dualpipe_ref.plot import draw_sm_map
 
 MATMUL, LEAK = 2.0, 0.25
 PACE = {"copy": 100.0, "dispatch": 50.0, "combine": 80.0, "torch": 5.0}
@@ -62,6 +64,8 @@ def test_the_maps_say_which_sms(written: dict[str, list[dict[str, Any]]]) -> Non
         assert maps[way] == {"communication": list(range(20)), "both": [], "neither": []}
     # Nothing is reserved by streams alone.
     assert maps[PLAIN]["both"] == list(range(20))
+    figure = draw_sm_map(roles_of(maps[GREEN], sms=132))
+    assert figure.axes[1].texts[1].get_text() == "computation: 112"
 
 
 class Modelled(OnEmulator):

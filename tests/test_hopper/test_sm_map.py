@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from dualpipe_ref.comm.kernels.who_ran import WORDS, WhoRanPlan, who_ran
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
-from dualpipe_ref.hopper.sm_map import BOTH, COMMUNICATION, COMPUTE, NEITHER, Ran, ran, sm_map
+from dualpipe_ref.hopper.sm_map import (
+    BOTH,
+    COMMUNICATION,
+    COMPUTE,
+    NEITHER,
+    Ran,
+    kept,
+    ran,
+    roles_of,
+    sm_map,
+)
 from dualpipe_ref.plot import Theme, draw_sm_map
 from dualpipe_ref.schedule.errors import InputError
 
@@ -35,6 +45,7 @@ def test_partitions_are_told_apart_by_what_blocks_wrote(
     both = min(shared, second)
     assert counts == [first - both, second - both, both, 20 - first - second + both]
     assert found.is_apart == (both == 0)
+    assert tuple(roles_of(kept(found), sms=20)) == found.roles
     assert found.sms(BOTH) == list(range(first - shared, first - shared + both))
 
 
@@ -47,6 +58,9 @@ def test_one_after_the_other_is_not_together() -> None:
 
 
 def test_what_cannot_be_is_named() -> None:
+    for wrong in ({"both": [4]}, {"both": [1], "neither": [1]}, {"neither": [-1]}):
+        with pytest.raises(InputError, match=r"each SM from 0 to 3 has one role; got SM -?\d: "):
+            roles_of(wrong, sms=4)
     with pytest.raises(InputError, match="SMs 0 to 131; got SM 132"):
         sm_map(132, [Ran(132, 0, 1)], [])
     with pytest.raises(InputError, match="ends after it began; got 5 to 4 on SM 0"):
