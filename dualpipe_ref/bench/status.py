@@ -42,7 +42,11 @@ def targets_table(folder: Path = RESULTS) -> str:
         ]
         for one in unmeasured(folder)
     ]
-    rows += [list(_without(name, why, folder)) for name, why in NO_TARGET.items()]
+    rows += [
+        list(_without(name, why, folder))
+        for name, why in NO_TARGET.items()
+        if results(name, folder)
+    ]
     return framed(head, rows, "Targets and how they stand")
 
 

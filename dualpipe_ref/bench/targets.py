@@ -80,14 +80,16 @@ TARGETS = (
     Target("registers that the kernels spill, bytes",
            r"kernels\..*\.spills", "<= 0", "CPU, compiled for sm_90",
            "no results file yet: `dualpipe-ref bench kernels` writes it"),
-    Target("direct slots beside a plain copy with the same SMs and bytes, ratio",
-           r"hopper\.direct_.*_of_copy", ">= 0.85", _GPU, _NO_GPU),
-    Target("queues beside a plain copy with the same SMs and bytes, ratio",
-           r"hopper\.queues_.*_of_copy", ">= 0.70", _GPU, _NO_GPU),
-    Target("communication exposed beside matrix products at 1:1, share of its time",
-           r"hopper\.exposed.*", "<= 0.037", _GPU, _NO_GPU),
+    Target("direct slots beside a plain copy with the same SMs and bytes, of its rate",
+           r"hopper\.direct_\d+x\d+_(dispatch|combine)_total", ">= 0.85", _GPU, _NO_GPU),
+    Target("queues beside a plain copy with the same SMs and bytes, of its rate",
+           r"hopper\.queues_\d+x\d+_(dispatch|combine)_total", ">= 0.7", _GPU, _NO_GPU),
+    Target("communication exposed beside matrix products at 1:1 on 20 reserved SMs, share of its time",
+           r"hopper\.overlap_\w+_20_sms_green_contexts_(dispatch|combine)_exposed", "<= 0.037", _GPU, _NO_GPU),
+    Target("SMs that ran both halves of a reservation",
+           r"hopper\.map_(?!plain)\w+_both", "<= 0", _GPU, _NO_GPU),
     Target("all tests and benches of one GPU, minutes",
-           r"hopper\.minutes", "<= 8", _GPU, _NO_GPU),
+           r"hopper\.minutes", "<= 8", _GPU, "no run of `make gpu` on a GPU is recorded"),
 )  # fmt: skip
 
 
@@ -100,7 +102,7 @@ class Unmeasured(NamedTuple):
     file: str = "hopper"
 
 
-_NOT_RUN = "written and checked on processors; not run by us"
+_NOT_RUN = "no results file from such machines: not run by us"
 UNMEASURED = (
     Unmeasured("the tax of 4 to 32 reserved SMs, beside 132/(132 - n)", _GPU, _NO_GPU),
     Unmeasured("overlap without reserved SMs, in two streams, and beside NCCL", _GPU, _NO_GPU),
@@ -112,6 +114,7 @@ UNMEASURED = (
 )
 # Results files without a target, and why they have none.
 NO_TARGET = {
+    "hopper_maps": "a map of SMs: its targets are held against hopper.json",
     "protocol": "states and schedules are counted, not aimed at; times are for orientation",
     "search": "a proof or a gap for each problem; there is no speed to reach",
 }

@@ -68,11 +68,7 @@ def _title(page: str) -> str:
     """
     if page.startswith("ch"):
         return f"chapter {int(page[2:4])}"
-    titles = {
-        "proof_bubbles": "where the bubbles come from",
-        "proof_search": "how far from the best",
-    }
-    return titles.get(page, "findings")
+    return TITLES[page]
 
 
 def words(text: str) -> str:
