@@ -104,13 +104,16 @@ def sweep(machine: Machine, kept: Kept) -> Iterator[Task]:
 
     def knees() -> Iterator[Row]:
         for phase, rates in found.items():
-            if len(rates) == len(SWEEP):
-                at = knee(list(rates), list(rates.values()))
-                yield Row(f"hopper.sweep_{phase}_knee", at, "SMs of a rank for 95 % of the best")
+            if list(rates) != fitting:
+                raise RuntimeError(
+                    f"a knee needs the whole sweep; of {phase} there is {list(rates)}"
+                )
+            at = knee(list(rates), list(rates.values()))
+            yield Row(f"hopper.sweep_{phase}_knee", at, "SMs of a rank for 95 % of the best")
 
-    for blocks in SWEEP:
-        if blocks * OVERLAP_GRID.ranks <= machine.driver.gpu.sms:
-            yield Task(f"{blocks} SMs a rank", lambda blocks=blocks: one(blocks))  # type: ignore[misc]
+    fitting = [one for one in SWEEP if one * OVERLAP_GRID.ranks <= machine.driver.gpu.sms]
+    for blocks in fitting:
+        yield Task(f"{blocks} SMs a rank", lambda blocks=blocks: one(blocks))  # type: ignore[misc]
     yield Task("the knee", knees)
 
 
