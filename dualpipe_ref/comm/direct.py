@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from dualpipe_ref.comm.checks import Facts, check_alike, facts_of
+from dualpipe_ref.comm.checks import Facts
 from dualpipe_ref.comm.counts import Counts, counts_to_nodes, exchange_counts, starts
 from dualpipe_ref.comm.exchange import Outgoing
-from dualpipe_ref.comm.kernels import bfloat16, float32
+from dualpipe_ref.comm.kernels.calls import accepted, message_back, message_out
 from dualpipe_ref.comm.kernels.direct_combine import combine
 from dualpipe_ref.comm.kernels.direct_dispatch import dispatch
 from dualpipe_ref.comm.kernels.direct_plan import (
@@ -27,14 +26,12 @@ from dualpipe_ref.comm.kernels.direct_plan import (
     Route,
     Warps,
 )
+from dualpipe_ref.comm.kernels.elements import ELEMENTS
 from dualpipe_ref.comm.kernels.host import (
     Room,
     check_combine,
-    check_handles,
     check_machine,
-    check_outgoing,
     check_room,
-    check_slot,
     counted,
     empty_received,
     launch,
@@ -49,7 +46,6 @@ from dualpipe_ref.schedule.errors import InputError, require_int
 # A thread of 16 warps has up to 128 registers; combine takes more than half of them (`dualpipe-ref bench kernels`).
 MOST_WARPS = 16
 DISPATCH_WARPS, COMBINE_WARPS = Warps(4, 6, 6), Warps(5, 7, 4)
-ELEMENTS = {torch.float32: float32, torch.bfloat16: bfloat16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +108,8 @@ class Direct:
         self.num_sms, self.run, self.seconds = num_sms, run, seconds
         self.dispatch_warps, self.combine_warps = dispatch_warps, combine_warps
         row_bytes = rounded_up(hidden * number_bytes, 16)
-        slot = self._message(row_bytes, scales_per_token, experts_per_token).size
+        per_token = experts_per_token
+        slot = Message(row_bytes, scales_per_token, per_token, per_token, self._meta).size
         channels = num_sms * dispatch_warps.first
         self.heap = DirectHeap(self.topology, channels, most_tokens, slot, len(Facts._fields))
         self._heaps = transport.heaps(self.heap.size)
@@ -124,18 +121,9 @@ class Direct:
         handles: Sequence[DirectHandle] | None = None,
     ) -> list[tuple[Received, DirectHandle]]:
         """Send each rank's tokens; see `exchange.Exchange`. With handles of the same routings, notify is skipped."""
-        layouts = check_outgoing(outgoing, self.transport, experts, self.room)
-        facts = [facts_of(one, experts) for one in outgoing]
-        check_alike(facts)
-        if handles is not None:
-            check_handles(layouts, [handle.layout for handle in handles])
-        tokens, held = outgoing[0].tokens, self.topology.experts_per_rank(experts)
-        message = self._message(
-            tokens.shape[1] * tokens.element_size(),
-            facts[0].scales_per_token,
-            facts[0].experts_per_token,
-        )
-        check_slot(message, self.heap.slot)
+        layouts, facts = accepted(outgoing, handles, self.transport, experts, self.room)
+        held = self.topology.experts_per_rank(experts)
+        message = message_out(outgoing[0], self._meta, self.heap.slot)
         self.transport.zero(0, self.heap.zeroed)
         known = self._handles(layouts, facts) if handles is None else list(handles)
         got = [
@@ -157,11 +145,7 @@ class Direct:
             outputs, weights, [handle.received for handle in handles], self.transport, self.room
         )
         along: Sequence[Tensor | None] = weights or [None] * len(outputs)
-        message = Message(
-            outputs[0].shape[1] * outputs[0].element_size(),
-            weights=weights[0].shape[1] if weights else 0,
-        )
-        check_slot(message, self.heap.slot)
+        message = message_back(outputs, weights, self.heap.slot)
         fields = [
             Returned(one, values, _empty(one, handle), _empty(values, handle))
             for one, values, handle in zip(outputs, along, handles, strict=True)
@@ -171,9 +155,10 @@ class Direct:
         self._launch(combine, self.combine_warps, message, handles, fields, 0, element)
         return [(row.sums, row.summed_weights) for row in fields]
 
-    def _message(self, row_bytes: int, scales: int, experts: int) -> Message:
-        """A message of dispatch: its meta are the token and its place for each GPU of the node."""
-        return Message(row_bytes, scales, experts, experts, meta=1 + self.topology.gpus_per_node)
+    @property
+    def _meta(self) -> int:
+        """Words of a message of dispatch: the token, and its place for each GPU of the node."""
+        return 1 + self.topology.gpus_per_node
 
     def _handles(self, layouts: Sequence[Layout], facts: Sequence[Facts]) -> list[DirectHandle]:
         sent = [counts_to_nodes(layout, self.heap.channels) for layout in layouts]

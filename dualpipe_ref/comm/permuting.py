@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dualpipe_ref.comm.kernels import bfloat16, float32
 from dualpipe_ref.comm.kernels import permute as kernels
+from dualpipe_ref.comm.kernels.elements import ELEMENTS
 from dualpipe_ref.comm.kernels.host import check_memory, launch
 from dualpipe_ref.comm.kernels.message import VECTOR
 from dualpipe_ref.comm.permute import ExpertOrder
@@ -17,7 +17,6 @@ from dualpipe_ref.comm.transport.base import Transport
 from dualpipe_ref.schedule.errors import InputError
 
 WARPS = 16
-ELEMENTS = {torch.float32: float32, torch.bfloat16: bfloat16}
 
 
 def permute_all(

@@ -9,21 +9,18 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from dualpipe_ref.comm.checks import Facts, check_alike, facts_of
+from dualpipe_ref.comm.checks import Facts
 from dualpipe_ref.comm.counts import counts_to_nodes, exchange_counts
 from dualpipe_ref.comm.exchange import Outgoing
-from dualpipe_ref.comm.kernels import bfloat16, float32
+from dualpipe_ref.comm.kernels.calls import accepted, message_back, message_out
+from dualpipe_ref.comm.kernels.elements import ELEMENTS
 from dualpipe_ref.comm.kernels.host import (
     Room,
     check_combine,
-    check_handles,
     check_machine,
-    check_outgoing,
     check_room,
-    check_slot,
     counted,
     empty_received,
     launch,
@@ -50,7 +47,6 @@ from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.transport.base import Transport
 from dualpipe_ref.schedule.errors import require_int
 
-ELEMENTS = {torch.float32: float32, torch.bfloat16: bfloat16}
 PRE_PASS_WARPS = 8
 
 
@@ -93,7 +89,8 @@ class Queues:
         require_int("number_bytes", number_bytes, 1)
         self.sizes = sizes_of(sizes, self.topology, num_sms)
         check_machine(transport, self.num_sms)
-        slot = self._message(rounded_up(hidden * number_bytes, 16), 0, experts_per_token).size
+        row_bytes = rounded_up(hidden * number_bytes, 16)
+        slot = Message(row_bytes, 0, experts_per_token, experts_per_token, META).size
         self.memory = QueueMemory(self.topology, self.sizes, slot)
         self.area = NotifyArea(self.memory.size, self.topology, self.channels, len(Facts._fields))
         self._heaps = transport.heaps(self.memory.size + self.area.size)
@@ -115,18 +112,9 @@ class Queues:
         handles: Sequence[QueueHandle] | None = None,
     ) -> list[tuple[Received, QueueHandle]]:
         """Send each rank's tokens; see `exchange.Exchange`. With handles of the same routings, notify is skipped."""
-        layouts = check_outgoing(outgoing, self.transport, experts, self.room)
-        facts = [facts_of(one, experts) for one in outgoing]
-        check_alike(facts)
-        if handles is not None:
-            check_handles(layouts, [handle.layout for handle in handles])
-        tokens, held = outgoing[0].tokens, self.topology.experts_per_rank(experts)
-        message = self._message(
-            tokens.shape[1] * tokens.element_size(),
-            facts[0].scales_per_token,
-            facts[0].experts_per_token,
-        )
-        check_slot(message, self.memory.slot)
+        layouts, facts = accepted(outgoing, handles, self.transport, experts, self.room)
+        held = self.topology.experts_per_rank(experts)
+        message = message_out(outgoing[0], META, self.memory.slot)
         self._zero()
         known = self._handles(layouts, facts) if handles is None else list(handles)
         got = [
@@ -150,11 +138,7 @@ class Queues:
             outputs, weights, [handle.received for handle in handles], self.transport, self.room
         )
         along: Sequence[Tensor | None] = weights or [None] * len(outputs)
-        message = Message(
-            outputs[0].shape[1] * outputs[0].element_size(),
-            weights=weights[0].shape[1] if weights else 0,
-        )
-        check_slot(message, self.memory.slot)
+        message = message_back(outputs, weights, self.memory.slot)
         rows = combine_rows(outputs, along, handles)
         plan = self.memory.combine_plan(message)
         self._launch(pre_pass, PRE_PASS_WARPS, rows, plan)
@@ -162,9 +146,6 @@ class Queues:
         warps = combine_warps(self.sizes.combine, self.topology)
         self._launch(combine, warps, rows, plan, ELEMENTS[outputs[0].dtype])
         return [(row.out_tokens, row.out_weights) for row in rows]
-
-    def _message(self, row_bytes: int, scales: int, experts: int) -> Message:
-        return Message(row_bytes, scales, experts, experts, META)
 
     def _zero(self) -> None:
         """The words of both phases lie before the signals of notify, those before its records."""

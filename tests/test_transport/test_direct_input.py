@@ -38,7 +38,7 @@ SIZES = {"hidden": 24, "most_tokens": 9, "experts_per_token": 3}
         ((1, 1), {}, {"run": 0}, "run must be an int of at least 1"),
         ((1, 1), {}, {"scales_per_token": -1}, "scales_per_token must be an int of at least 0"),
         ((1, 1), {}, {"combine_warps": Warps(1, 0, 1)}, "warps of a role must be an int"),
-        ((1, 1), {}, {"dispatch_warps": Warps(8, 20, 8)}, "got 36 warps; nearest legal: 32"),
+        ((1, 1), {}, {"dispatch_warps": Warps(8, 20, 8)}, "got 36 warps; nearest legal: 16"),
         ((1, 1), {}, {"seconds": 0}, "seconds = 0; nearest legal: seconds = 100"),
     ],
 )

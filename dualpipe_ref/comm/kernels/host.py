@@ -18,15 +18,13 @@ from dualpipe_ref.comm.checks import (
 )
 from dualpipe_ref.comm.errors import CommTimeout, Role
 from dualpipe_ref.comm.exchange import Outgoing
+from dualpipe_ref.comm.kernels.elements import ELEMENTS
 from dualpipe_ref.comm.kernels.message import Message
 from dualpipe_ref.comm.kernels.waiting import RECORD_WORDS
 from dualpipe_ref.comm.layout import Layout
 from dualpipe_ref.comm.reference import Received
 from dualpipe_ref.comm.transport.base import Transport
 from dualpipe_ref.schedule.errors import InputError, require_int
-
-# What combine adds; `kernels/float32.py` and `kernels/bfloat16.py`.
-SUMMED = (torch.float32, torch.bfloat16)
 
 
 class Room(NamedTuple):
@@ -208,9 +206,9 @@ def check_combine(
 
 
 def _check_summed(one: Tensor, along: Tensor | None, room: Room) -> None:
-    if one.dtype not in SUMMED:
+    if one.dtype not in ELEMENTS:
         raise InputError(
-            "combine adds float32 or bfloat16", str(one.dtype), " or ".join(map(str, SUMMED))
+            "combine adds float32 or bfloat16", str(one.dtype), " or ".join(map(str, ELEMENTS))
         )
     check_row_bytes(one)
     if along is None:

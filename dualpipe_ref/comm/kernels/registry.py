@@ -10,11 +10,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from dualpipe_ref.comm.kernels import (
-    bfloat16,
     compiled,
     direct_combine,
     direct_dispatch,
-    float32,
     notify,
     permute,
     plain_copy,
@@ -24,6 +22,7 @@ from dualpipe_ref.comm.kernels import (
     who_ran,
 )
 from dualpipe_ref.comm.kernels.direct_plan import DirectPlan
+from dualpipe_ref.comm.kernels.elements import ELEMENTS
 from dualpipe_ref.comm.kernels.queue_plan import QueuePlan
 from dualpipe_ref.comm.queue_sizes import MOST_COMBINE_WARPS, MOST_DISPATCH_WARPS
 from dualpipe_ref.comm.transport import copying
@@ -68,7 +67,7 @@ class Case(NamedTuple):
         )
 
 
-SUMMED = (float32, bfloat16)
+SUMMED = tuple(ELEMENTS.values())
 KERNELS = (
     Shipped("notify", notify.notify, notify.NotifyPlan, 128),
     Shipped("direct dispatch", direct_dispatch.dispatch, DirectPlan, 512),
