@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
 from dualpipe_ref.comm.transport.emulated.ptx import Ptx
 from dualpipe_ref.hopper.arithmetic import combine_traffic, copies, dispatch_traffic
-from dualpipe_ref.hopper.replay import Launch, Listening, again
+from dualpipe_ref.hopper.replay import Launch, Listening, Zero, again
 from dualpipe_ref.schedule.errors import InputError
 
 # Rows of two steps of a warp of the emulator: of others combine loads the last piece twice.
@@ -53,6 +53,10 @@ def outgoing(topology: Topology, tokens: int, seed: int) -> list[Outgoing]:
     ]
 
 
+def last_launch(steps: Sequence[Zero | Launch]) -> Launch:
+    return next(step for step in reversed(steps) if isinstance(step, Launch))
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=4)
 @given(topology=topologies, tokens=st.integers(1, 4), seed=st.integers(0, 99))
@@ -70,8 +74,7 @@ def test_started_again_it_gives_the_same_bits(
     combine = heard.taken()
     for steps, wanted in ((dispatch, received), (combine, sums)):
         # The outputs of the last launch are those of these steps: make them wrong, and start again.
-        last = next(step for step in reversed(steps) if isinstance(step, Launch))
-        rooms = [one for one in last.tensors if one.dtype == torch.float32]
+        rooms = [one for one in last_launch(steps).tensors if one.dtype == torch.float32]
         kept = [one.clone() for one in rooms]
         for _ in range(2):
             for room in rooms:
@@ -108,6 +111,7 @@ def test_the_formulas_count_what_kernels_move(
         # Without notify, which moves counts.
         exchange.dispatch(sent, 2 * topology.ranks, handles)
         dispatched, moved[0] = moved[0], 0
+        message = last_launch(heard.taken()).plan.message.size
         exchange.combine([one.tokens for one in received], handles)
     layouts = [handle.layout for handle in handles]
     made = copies(
@@ -116,7 +120,6 @@ def test_the_formulas_count_what_kernels_move(
         sum(int(one.to_node[:, topology.node_of(rank)].sum()) for rank, one in enumerate(layouts)),
         version.__name__,
     )
-    message = int(exchange._message(4 * HIDDEN, 0, CHOICES).size)
     assert dispatched == dispatch_traffic(made, message, 4 * HIDDEN).total
     assert moved[0] == combine_traffic(made, tokens * topology.ranks, 4 * HIDDEN).total
 
