@@ -105,9 +105,13 @@ class Unmeasured(NamedTuple):
 _NOT_RUN = "no results file from such machines: not run by us"
 UNMEASURED = (
     Unmeasured("the tax of 4 to 32 reserved SMs, beside 132/(132 - n)", _GPU, _NO_GPU),
-    Unmeasured("overlap without reserved SMs, in two streams, and beside NCCL", _GPU, _NO_GPU),
+    Unmeasured("overlap without reserved SMs, in two streams", _GPU, _NO_GPU),
+    Unmeasured("computation beside NCCL's own kernels", _GPU, _NOT_RUN, "nccl"),
     Unmeasured(
-        "a forward and a backward chunk interleaved, beside their lower bound", _GPU, _NO_GPU
+        "a forward and a backward chunk interleaved, beside their lower bound",
+        _GPU,
+        _NOT_RUN,
+        "chunk",
     ),
     Unmeasured("kernels by CUDA IPC between processes of one GPU", _GPU, _NOT_RUN, "ipc"),
     Unmeasured("kernels over NVSHMEM between nodes", "cluster", _NOT_RUN, "multinode"),
