@@ -18,6 +18,7 @@ from dualpipe_ref.comm.queues import Queues
 from dualpipe_ref.comm.routing import route
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.base import Transport
+from dualpipe_ref.comm.transport.gpu import check_blocks
 from dualpipe_ref.hopper.arithmetic import (
     Copies,
     Traffic,
@@ -99,6 +100,12 @@ class Exchanged:
         for name, (now, first) in zip(("dispatch", "combine"), pairs, strict=True):
             if not all(torch.equal(a, b) for a, b in zip(now, first, strict=True)):
                 raise RuntimeError(f"{self.version}: {name} gave other bits than in its first run")
+
+    def check_fits(self, half: Half) -> None:
+        """Raises `InputError` unless all blocks find an SM of a half at once, since they wait for one another."""
+        for step in (*self.dispatch, *self.combine):
+            if isinstance(step, Launch):
+                check_blocks(step.blocks, self.topology.ranks, half.sms)
 
     def spoil(self, phase: str) -> None:
         """Make the results of dispatch or combine wrong, so that `check` sees whether they were made again."""

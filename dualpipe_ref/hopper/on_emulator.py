@@ -55,6 +55,7 @@ class OnEmulator:
         return made
 
     def works(self, made: Exchanged, half: Half) -> tuple[Work, Work]:
+        made.check_fits(half)
         transport = self._transports[id(made)]
         return (
             Work(half, lambda stream: again(transport, made.dispatch)),

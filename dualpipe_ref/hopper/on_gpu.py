@@ -71,6 +71,8 @@ class OnGpu:
         return exchanged(version, OneGpu(topology), self.shape, blocks, small=False)
 
     def works(self, made: Exchanged, half: Half) -> tuple[Work, Work]:
+        made.check_fits(half)
+
         def work(steps: Any) -> Work:
             ranks = made.topology.ranks
             return Work(half, lambda at: start(steps, made.heaps, ranks, at, half.owns_sm))

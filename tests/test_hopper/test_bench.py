@@ -23,6 +23,7 @@ from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import Half, reserve
 from dualpipe_ref.hopper.sm_map import roles_of
 from dualpipe_ref.plot import draw_sm_map
+from dualpipe_ref.schedule.errors import InputError
 
 MATMUL, LEAK = 2.0, 0.25
 PACE = {"copy": 100.0, "dispatch": 50.0, "combine": 80.0, "torch": 5.0}
@@ -206,6 +207,18 @@ def test_results_that_nobody_made_again_are_seen(phase: str) -> None:
         made.check()
     with pytest.raises(RuntimeError, match="gives other"):
         check_torch_ways(made)
+
+
+def test_blocks_that_do_not_fit_a_half_are_refused() -> None:
+    """They would wait for ones that have no SM."""
+    machine = OnEmulator()
+    made = machine.exchange("queues", Topology(2, 2), 2)
+    with reserve(machine.driver, 6) as halves:
+        machine.works(made, halves.compute)
+        with pytest.raises(
+            InputError, match="4 ranks x 2 blocks = 8 on 6 SMs; nearest legal: 4 ranks x 1 blocks"
+        ):
+            machine.works(made, halves.communication)
 
 
 def test_a_wait_that_gave_up_is_told() -> None:
