@@ -66,6 +66,7 @@ class Direct:
     `combine_warps`; every warp that sends is a channel. `run` messages travel in one put. A wait of more than `seconds`
     raises `CommTimeout`; input that breaks a rule raises `InputError` before anything moves.
 
+    >>> import torch
     >>> from dualpipe_ref.comm.routing import Routing
     >>> from dualpipe_ref.comm.topology import Topology
     >>> from dualpipe_ref.comm.transport.emulated import Emulated

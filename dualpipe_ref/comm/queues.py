@@ -58,6 +58,7 @@ class Queues:
     phases or `QueueSizes`, else the usual ones. A wait of more than `seconds` raises `CommTimeout`; input and sizes that
     break a rule raise `InputError` before anything moves.
 
+    >>> import torch
     >>> from dualpipe_ref.comm.routing import Routing
     >>> from dualpipe_ref.comm.topology import Topology
     >>> from dualpipe_ref.comm.transport.emulated import Emulated
