@@ -28,7 +28,7 @@ from dualpipe_ref.hopper.arithmetic import (
     sm_tax,
     to_yardstick,
 )
-from dualpipe_ref.hopper.reserve import reserve
+from dualpipe_ref.hopper.reserve import Reservation, reserve
 from dualpipe_ref.hopper.ways import ways
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ LEAST_MATMULS = 4
 # Of communication in a row, so that a whole number of matmuls comes near to it.
 IN_A_ROW = 4
 EXPOSED = "<= 0.037"
-# Where computation alone runs: a grid that owns its SMs holds nobody off while it is not there.
-ALONE = {GREEN: "on the rest", OWNED: "told of the rest, on all SMs", PLAIN: "on all SMs"}
+# Where computation alone runs.
+ALONE = {GREEN: "on the rest", OWNED: "on the rest, others held", PLAIN: "on all SMs"}
 
 
 def kernels(machine: Machine, kept: Kept) -> Iterator[Task]:
@@ -140,7 +140,7 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
     ):
         prefix = f"hopper.overlap_{name}"
         works = machine.works(made, halves.communication)
-        one_matmul = machine.seconds(machine.matmuls(halves.compute, LEAST_MATMULS)) / LEAST_MATMULS
+        one_matmul = _alone(machine, halves, LEAST_MATMULS) / LEAST_MATMULS
         on_all = machine.seconds(machine.matmuls(whole.compute, LEAST_MATMULS)) / LEAST_MATMULS
         tax = sm_tax(
             one_matmul, on_all, machine.driver.gpu.sms, machine.driver.gpu.sms - halves.compute.sms
@@ -155,7 +155,7 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
             alone = machine.seconds(many)
             count = repetitions(one_matmul, alone)
             chain = machine.matmuls(halves.compute, count)
-            compute = machine.seconds(chain)
+            compute = _alone(machine, halves, count)
             made.spoil(phase)
             together = machine.seconds(many, chain)
             made.check()
@@ -168,3 +168,15 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
             yield Row(f"{name}_exposed", share, "of communication", target)
             longer = over_the_longer(together, compute, alone)
             yield Row(f"{name}_over_longer", longer, "of the longer alone")
+
+
+def _alone(machine: Machine, halves: Reservation, count: int) -> float:
+    """Seconds of so many matmuls on the SMs that they have beside communication.
+
+    A grid that owns its SMs keeps nobody off while it is not there: so a grid that does nothing takes its place.
+    """
+    chain = machine.matmuls(halves.compute, count)
+    took = machine.seconds(chain)
+    if not halves.communication.owns_sm:
+        return took
+    return machine.seconds(chain, beside=machine.holder(halves.communication, 2 * took + 1e-3))

@@ -150,8 +150,13 @@ class Machine(Protocol):
         """A chain of bfloat16 matmuls of `side`, told how many SMs they have where torch can."""
         ...
 
-    def seconds(self, *works: Work, runs: int = 5) -> float:
-        """From the common start of all works to the end of the last; the median of several runs."""
+    def holder(self, half: Half, seconds: float) -> Work:
+        """Blocks that stay on the SMs of a half for so long and do nothing, as communication holds them."""
+        ...
+
+    def seconds(self, *works: Work, beside: Work | None = None, runs: int = 5) -> float:
+        """From the common start of all works to the end of the last; the median of several runs. What runs `beside` them
+        begins first, and nobody waits for its end."""
         ...
 
     def probe(self, communication: Half, compute: Half) -> SmMap:

@@ -92,8 +92,13 @@ class OnEmulator:
 
         return Work(half, start)
 
-    def seconds(self, *works: Work, runs: int = 1) -> float:
+    def holder(self, half: Half, seconds: float) -> Work:
+        return Work(half, lambda stream: done(_probed(range(half.sms))))
+
+    def seconds(self, *works: Work, beside: Work | None = None, runs: int = 1) -> float:
         took = []
+        if beside is not None:
+            beside.start(beside.half.stream)
         for _ in range(min(runs, 1)):
             began = time.perf_counter()
             for work in works:

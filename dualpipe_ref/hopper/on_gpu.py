@@ -112,10 +112,20 @@ class OnGpu:
 
         return Work(half, begin)
 
-    def seconds(self, *works: Work, runs: int = 5) -> float:
+    def holder(self, half: Half, seconds: float) -> Work:
+        records = self._records(half.sms)
+        plan = WhoRanPlan(0, half.sms, records.data_ptr(), int(1e9 * seconds))
+
+        def begin(stream: Any) -> None:
+            assert len(records) == half.sms  # the plan has its address
+            self._launch(who_ran, plan, half.sms, PROBE_THREADS, stream, half.owns_sm)
+
+        return Work(half, begin)
+
+    def seconds(self, *works: Work, beside: Work | None = None, runs: int = 5) -> float:
         streams = [work.half.torch() for work in works]
-        self._once(works, streams)
-        return median(self._once(works, streams) for _ in range(runs))
+        self._once(works, streams, beside)
+        return median(self._once(works, streams, beside) for _ in range(runs))
 
     def probe(self, communication: Half, compute: Half) -> SmMap:
         sms = self.driver.gpu.sms
@@ -162,17 +172,23 @@ class OnGpu:
             owns_sm=owns_sm,
         )
 
-    def _once(self, works: Any, streams: Any) -> float:
-        """One run of all works from a common start; the first is given a head start where it owns its SMs."""
+    def _once(self, works: Any, streams: Any, beside: Work | None = None) -> float:
+        """One run of all works from a common start; what comes first is given a head start where it owns its SMs."""
         gate = torch.cuda.current_stream()
         torch.cuda.synchronize()
         torch.cuda._sleep(GATE_CYCLES)
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         began.record(gate)
+        first = works[0] if beside is None else beside
+        if beside is not None:
+            holding = beside.half.torch()
+            holding.wait_event(began)
+            with torch.cuda.stream(holding):
+                beside.start(holding)
         for place, (work, stream) in enumerate(zip(works, streams, strict=True)):
             stream.wait_event(began)
             with torch.cuda.stream(stream):
-                if place and works[0].half.owns_sm:
+                if first.half.owns_sm and (place or beside is not None):
                     torch.cuda._sleep(HEAD_START_CYCLES)
                 work.start(stream)
             gate.wait_stream(stream)

@@ -100,13 +100,21 @@ class Modelled(OnEmulator):
     def matmuls(self, half: Half, count: int) -> Work:
         return Work(half, _Taking(count * MATMUL * self.driver.gpu.sms / half.sms))
 
-    def seconds(self, *works: Work, runs: int = 5) -> float:
-        """The longest, and a part of all the others."""
+    def holder(self, half: Half, seconds: float) -> Work:
+        assert half.owns_sm
+        return Work(half, _Taking(seconds))
+
+    def seconds(self, *works: Work, beside: Work | None = None, runs: int = 5) -> float:
+        """The longest, and a part of all the others. What is held must be held for long enough."""
         times = []
         for work in works:
             taken: list[float] = []
             work.start(taken)
             times.append(sum(taken))
+        if beside is not None:
+            held: list[float] = []
+            beside.start(held)
+            assert held[0] > max(times)
         return max(times) + LEAK * (sum(times) - max(times))
 
 

@@ -137,6 +137,23 @@ def test_a_grid_that_owns_its_sms_comes_first(made: tuple[OnGpu, Fake]) -> None:
     assert ("sleep", second, HEAD_START_CYCLES) in fake.log
 
 
+def test_held_sms_are_taken_before_computation_begins(made: tuple[OnGpu, Fake]) -> None:
+    machine, fake = made
+    with reserve(machine.driver, 20, OWNED) as halves:
+        first, second = halves.communication.stream, halves.compute.stream
+        holder = machine.holder(halves.communication, 0.5)
+        machine.seconds(machine.matmuls(halves.compute, 1), beside=holder, runs=1)
+    once = fake.log[: len(fake.log) // 2]
+    assert once[2:] == [
+        ("wait", first, "event"),
+        ("launch", first, "who_ran", 20, True, True),
+        ("wait", second, "event"),
+        ("sleep", second, HEAD_START_CYCLES),
+        ("wait", 0, second),  # and for nobody else
+        ("record", 0),
+    ]
+
+
 @pytest.mark.parametrize(("way", "both"), [(GREEN, 0), (PLAIN, 20)])
 def test_a_probe_asks_blocks_of_both_halves(made: tuple[OnGpu, Fake], way: str, both: int) -> None:
     machine, fake = made
