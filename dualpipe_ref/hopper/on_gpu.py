@@ -68,6 +68,8 @@ class OnGpu:
         return asked | {"driver": found.pop("driver_version", "unknown"), "clocks": found}
 
     def exchange(self, version: str, topology: Topology, blocks: int) -> Exchanged:
+        # What torch keeps for streams that are gone, nobody can use again.
+        torch.cuda.empty_cache()
         return exchanged(version, OneGpu(topology), self.shape, blocks, small=False)
 
     def works(self, made: Exchanged, half: Half) -> tuple[Work, Work]:
@@ -90,6 +92,7 @@ class OnGpu:
             assert kept
             self._launch(plain_copy, plan, blocks, threads, stream, half.owns_sm)
 
+        torch.cuda.synchronize()  # the half's stream does not wait for the one that filled them
         begin(half.torch())
         torch.cuda.synchronize()
         if not torch.equal(source, target):

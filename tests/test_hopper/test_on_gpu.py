@@ -62,7 +62,7 @@ class Fake:
         monkeypatch.setattr(torch.cuda, "ExternalStream", Stream)
         monkeypatch.setattr(torch.cuda, "Event", Event)
         monkeypatch.setattr(torch.cuda, "current_stream", lambda: gate)
-        monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda: self.log.append(("synchronize",)))
         monkeypatch.setattr(torch.cuda, "stream", self.on)
         monkeypatch.setattr(
             torch.cuda, "_sleep", lambda cycles: self.log.append(("sleep", self.current, cycles))
@@ -112,6 +112,7 @@ def test_both_begin_at_the_same_event_and_the_end_waits_for_both(made: tuple[OnG
     once = fake.log[: len(fake.log) // 2]
     assert fake.log == once * 2  # the first run is not counted
     assert once == [
+        ("synchronize",),
         ("sleep", 0, on_gpu.GATE_CYCLES),
         ("record", 0),
         ("wait", first, "event"),
@@ -120,6 +121,7 @@ def test_both_begin_at_the_same_event_and_the_end_waits_for_both(made: tuple[OnG
         ("wait", second, "event"),
         ("wait", 0, second),
         ("record", 0),
+        ("synchronize",),
     ]
     assert machine._product.tolist() == [[4.0] * 4] * 4
 
@@ -144,13 +146,14 @@ def test_held_sms_are_taken_before_computation_begins(made: tuple[OnGpu, Fake]) 
         holder = machine.holder(halves.communication, 0.5)
         machine.seconds(machine.matmuls(halves.compute, 1), beside=holder, runs=1)
     once = fake.log[: len(fake.log) // 2]
-    assert once[2:] == [
+    assert once[3:] == [
         ("wait", first, "event"),
         ("launch", first, "who_ran", 20, True, True),
         ("wait", second, "event"),
         ("sleep", second, HEAD_START_CYCLES),
         ("wait", 0, second),  # and for nobody else
         ("record", 0),
+        ("synchronize",),
     ]
 
 
@@ -218,6 +221,14 @@ def test_a_copy_that_does_not_copy_is_no_yardstick(
         pytest.raises(RuntimeError, match="the plain copy did not copy"),
     ):
         machine.copy(halves.communication, 4, 512, 64)
+
+
+def test_a_copy_waits_for_what_fills_its_source(made: tuple[OnGpu, Fake]) -> None:
+    """Streams of halves do not wait for the default one."""
+    machine, fake = made
+    with reserve(machine.driver, 4) as halves:
+        machine.copy(halves.communication, 4, 512, 64)
+    assert [one[0] for one in fake.log] == ["synchronize", "launch", "synchronize"]
 
 
 def test_torch_s_ways_run(made: tuple[OnGpu, Fake]) -> None:
