@@ -65,7 +65,8 @@ def _without_other_nodes(choice: Tensor, k: int, nodes: int, limit: int) -> Tens
 
 def _first_best(values: Tensor, count: int) -> Tensor:
     """The columns of each row's largest values; of equals the first. (`topk` promises nothing about equals.)"""
-    return values.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    # Contiguous, as kernels want it: rows are read where they lie.
+    return values.sort(dim=1, descending=True, stable=True).indices[:, :count].contiguous()
 
 
 def updated_bias(bias: Tensor, load: Tensor, speed: float) -> Tensor:
