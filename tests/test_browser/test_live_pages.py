@@ -83,8 +83,9 @@ def test_a_live_figure_answers_as_cpython_does(site: Site, name: str) -> None:
             (label,) = (
                 control["label"] for control in before["controls"] if control["name"] in change
             )
-            # A view may have buttons whose names contain the word.
-            figure.locator(".dualpipe-controls").get_by_label(label).fill(*change.values())
+            # A view may have buttons, and choices of a list, whose names contain the word.
+            inputs = figure.locator(".dualpipe-controls input")
+            inputs.and_(figure.get_by_label(label)).fill(*change.values())
             wait_for_text(visit, figure.locator(WORDS[view]), wanted)
             started = "with Python to start" if number == 0 else "with Python running"
             print(f"{name}: {time.monotonic() - began:.2f} s to the first live result, {started}")

@@ -116,12 +116,13 @@ FAULTS = {
 
 @pytest.mark.parametrize("trouble", FAULTS)
 def test_a_planted_fault_is_noted(site: Site, trouble: str) -> None:
-    page = site.folder / "book" / "planted_fault.html"
+    name = f"planted_{trouble.replace(' ', '_')}"  # tests may run side by side
+    page = site.folder / "book" / f"{name}.html"
     page.write_text(f"<!doctype html><title>x</title>{FAULTS[trouble]}")
     try:
         with (
             pytest.raises(AssertionError, match=trouble),
-            site.visit("book/planted_fault") as visit,
+            site.visit(f"book/{name}") as visit,
         ):
             visit.page.wait_for_load_state("networkidle")
     finally:

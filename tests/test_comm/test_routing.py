@@ -58,7 +58,9 @@ def test_the_choice_is_that_of_a_loop(gate: dict[str, Any]) -> None:
 @given(gates())
 def test_nodes_are_limited_and_weights_add_up(gate: dict[str, Any]) -> None:
     experts, weights = route(**gate, scale=2.5)
-    assert experts.is_contiguous() and weights.is_contiguous()  # as kernels want them
+    # As kernels want them.
+    assert experts.is_contiguous()
+    assert weights.is_contiguous()
     held = gate["scores"].shape[1] // gate["nodes"]
     for chosen in experts.tolist():
         assert len(set(chosen)) == gate["experts_per_token"]

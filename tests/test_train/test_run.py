@@ -73,6 +73,7 @@ def losses_of(metrics: Path, *options: object) -> list[float]:
     return [loss for _, loss, _ in losses(metrics)]
 
 
+@pytest.mark.slow  # tests/test_runtime/test_executor.py compares the steps of all schedules
 def test_another_schedule_sees_the_same_steps(straight: Path, tmp_path: Path) -> None:
     wanted = [loss for _, loss, _ in losses(straight / "metrics.jsonl")]
     got = losses_of(tmp_path / "1f1b.jsonl", "--schedule", "1f1b", "--nproc", 2)
@@ -87,6 +88,7 @@ def test_making_again_changes_no_bit(straight: Path, tmp_path: Path, policy: str
     assert got == wanted[:2]
 
 
+@pytest.mark.slow  # tests/test_runtime/test_executor.py compares steps with shared experts
 def test_sharing_experts_changes_no_step(tmp_path: Path) -> None:
     """Two copies of everything, and two processes with half of the experts each, on the same text."""
     both = [losses_of(tmp_path / f"{how}.jsonl", "--nproc", 4, how, 2) for how in ("--dp", "--ep")]
@@ -127,6 +129,7 @@ def test_bad_input_is_refused_before_anything_starts(options: list[str], says: s
     assert not ended.stdout
 
 
+@pytest.mark.slow  # tests/test_runtime/test_average.py has the average itself
 def test_an_average_is_kept_evaluated_and_resumed(tmp_path: Path) -> None:
     options = ["--nproc", 2, "--steps", 4, "--ema", 0.75, "--checkpoint", tmp_path]
     metrics = tmp_path / "metrics.jsonl"
@@ -147,6 +150,7 @@ def test_an_average_is_kept_evaluated_and_resumed(tmp_path: Path) -> None:
         assert torch.equal(value, last[name]), name
 
 
+@pytest.mark.slow  # tests/test_runtime/test_narrow_adamw.py compares its bits
 def test_moments_in_two_bytes_go_on_bit_for_bit(tmp_path: Path) -> None:
     options = ["--nproc", 2, "--steps", 2, "--moments", "bf16", "--checkpoint", tmp_path]
     train(*options, "--checkpoint-every", 1)

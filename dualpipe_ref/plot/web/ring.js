@@ -82,7 +82,7 @@ class Ring {
     const boxes = words.map(({ label, at, note }) =>
       element("div", { class: "word" }, element("span", {}, label), element("span", { class: "box", "data-at": at }), element("span", { class: "note" }, note)),
     );
-    const place = element("section", { class: "place", "aria-label": name }, element("h4", {}, name), ...areas, ...boxes);
+    const place = element("section", { class: "place", "aria-label": name }, element("p", { class: "name" }, name), ...areas, ...boxes);
     place.counters = marks;
     return place;
   }

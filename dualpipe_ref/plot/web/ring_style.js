@@ -18,7 +18,7 @@ button:focus-visible, input:focus-visible, .list:focus-visible { outline: 3px so
 .places { display: flex; flex-wrap: wrap; gap: 10px; }
 .place { flex: 1 1 260px; min-width: 0; border: 1px solid var(--muted); border-radius: 6px; padding: 8px 12px 10px; }
 .place.moved { border-color: var(--highlight); box-shadow: 0 0 0 1px var(--highlight); }
-.place h4 { margin: 0 0 6px; font: inherit; font-size: 13.5px; color: var(--muted); }
+.place .name { margin: 0 0 6px; font: inherit; font-size: 13.5px; color: var(--muted); }
 .area { margin: 0 0 8px; }
 .area .label { font-size: 13px; margin: 0 0 3px; }
 .slots { display: flex; gap: 6px; overflow-x: auto; padding: 3px; }
