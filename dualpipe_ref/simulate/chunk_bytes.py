@@ -238,8 +238,8 @@ def _eager_dense(shape: ModelShape, batch: Batch, policy: str) -> Kinds:
 def _routed(shape: ModelShape, batch: Batch, is_cut: bool, is_remade: bool) -> Kinds:
     """What the all-to-all itself keeps: who goes where, and, where parts are cut, what came."""
     each, chosen, rows = batch.all_tokens, shape.experts_per_token, batch.all_tokens
-    # The order of all experts of a token, of which the first are the chosen ones; who needs it; each row's place.
-    plan = each * (8 * shape.experts + batch.expert_ranks + 1) + 8 * batch.expert_ranks + 16 * rows
+    # The chosen experts of a token; who needs it; each row's place.
+    plan = each * (8 * chosen + batch.expert_ranks + 1) + 8 * batch.expert_ranks + 16 * rows
     kinds = Counter({"router": plan})
     if is_cut or is_remade:
         kinds["dispatched tokens"] = rows * shape.hidden * batch.bytes
