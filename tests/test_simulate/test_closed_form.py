@@ -79,7 +79,7 @@ def holds_exactly_where(H: int, n: int, costs: Costs) -> bool:
         return False
     if n >= 2 * H:
         return (H - 2) * (F - FB) <= B
-    return (H - 3) * (F - FB) <= B and (H - 2) * (F + B) <= (2 * H - 3) * FB
+    return max(H - 3, 0) * (F - FB) <= B and (H - 2) * (F + B) <= (2 * H - 3) * FB
 
 
 @given(st.integers(2, 5), st.integers(-1, 4), st.tuples(*[st.integers(1, 30)] * 4))
