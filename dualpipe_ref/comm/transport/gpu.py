@@ -147,6 +147,25 @@ def launch(
     start(stream, config, loaded, *map(ctypes.c_int64, words_of(plan)))
 
 
+def launch_and_wait(
+    kernel: Callable[..., Any],
+    plan: Any,
+    *,
+    grid: int,
+    threads: int,
+    link: ModuleType,
+    element: ModuleType | None,
+    device: torch.device,
+    stream: torch.cuda.Stream | None,
+) -> None:
+    """`launch` after all that the caller's stream was given, on `stream` or else on one of its own, until it has ended."""
+    with torch.cuda.device(device):
+        chosen = stream or own_stream(device)
+        chosen.wait_stream(torch.cuda.current_stream())
+        launch(kernel, plan, grid=grid, threads=threads, link=link, element=element, stream=chosen)
+        chosen.synchronize()
+
+
 @cache
 def _all_shared_memory(loaded: Any, device: int) -> int:
     """Bytes of dynamic shared memory that a block of this kernel can have at most; the driver is told that it will."""

@@ -91,19 +91,16 @@ class Ipc:
         gpu.check_blocks(blocks, 1, self.sms_per_rank or 0)
         gpu.check_plan(plan, blocks, threads, first_rank=self.ranks.start)
         gpu.check_tensors(tensors, self.device)
-        with torch.cuda.device(self.device):
-            stream = self.stream or gpu.own_stream(self.device)
-            stream.wait_stream(torch.cuda.current_stream())
-            gpu.launch(
-                kernel,
-                plan,
-                grid=blocks,
-                threads=threads,
-                link=copying,
-                element=element,
-                stream=stream,
-            )
-            stream.synchronize()
+        gpu.launch_and_wait(
+            kernel,
+            plan,
+            grid=blocks,
+            threads=threads,
+            link=copying,
+            element=element,
+            device=self.device,
+            stream=self.stream,
+        )
 
     def _gathered(self, value: Any) -> list[Any]:
         got = [None] * self.topology.ranks

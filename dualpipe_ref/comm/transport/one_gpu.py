@@ -86,16 +86,13 @@ class OneGpu:
         gpu.check_plan(plan, blocks, threads, first_rank=0)
         gpu.check_tensors(tensors, self.device)
         grid = blocks * (self.topology.ranks - self.absent)
-        with torch.cuda.device(self.device):
-            stream = self.stream or gpu.own_stream(self.device)
-            stream.wait_stream(torch.cuda.current_stream())
-            gpu.launch(
-                kernel,
-                plan,
-                grid=grid,
-                threads=threads,
-                link=copying,
-                element=element,
-                stream=stream,
-            )
-            stream.synchronize()
+        gpu.launch_and_wait(
+            kernel,
+            plan,
+            grid=grid,
+            threads=threads,
+            link=copying,
+            element=element,
+            device=self.device,
+            stream=self.stream,
+        )
