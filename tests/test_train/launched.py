@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 def say() -> None:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    print("I am", *(os.environ[name] for name in names), flush=True)
+    # One write for the whole line: print makes several, between which another process may write.
+    os.write(1, f"I am {' '.join(os.environ[name] for name in names)}\n".encode())
     print(f"error line of {os.environ['RANK']}", file=sys.stderr, flush=True)
 
 
