@@ -9,15 +9,15 @@ NOT_CHECKED = (
         "180,000 H800 hours for a trillion tokens",
         "DeepSeek-V3 report, arXiv:2412.19437, section 1",
         "180,000 H800 hours on 2,048 GPUs",
-        "needs the cluster; `dualpipe-ref plan` predicts it from kernels' rates, and the findings say how far off it was",
-        ("log",),
+        "needs the cluster; `dualpipe-ref plan` predicts it from kernels' rates, and its page says how far off it was",
+        ("planner", "log"),
     ),
     NotChecked(
         "DualPipeV in FlagScale",
         "FlagScale, pull request 644",
         "4 % to 11 % more throughput for DeepSeek models",
         "it says neither against which schedule, nor at which m, nor what the overlap alone gave",
-        ("ch10_dualpipev",),
+        ("ch10_dualpipev", "planner"),
     ),
     NotChecked(
         "throughput of zero-bubble schedules",

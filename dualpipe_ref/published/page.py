@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dualpipe_ref.published.claim import Claim, NotChecked, Shown
 
 TITLES = {
+    "planner": "the planner held against the world",
     "proof_bubbles": "where the bubbles come from",
     "proof_search": "how far from the best",
     "status": "status",
