@@ -34,6 +34,7 @@ STANDARD_LIBRARY_ONLY = (
     "published",
     "grading",
     "cli.py",
+    "schedule_commands.py",
     "doctor.py",
     "__init__.py",
 )

@@ -37,7 +37,8 @@ def test_the_core_is_loaded_with_the_standard_library_alone() -> None:
 
 
 def test_the_order_is_checked_on_real_imports() -> None:
-    modules = {found.module for found in imports_of(PACKAGE / "cli.py", PACKAGE)}
+    files = ("cli.py", "schedule_commands.py")
+    modules = {found.module for file in files for found in imports_of(PACKAGE / file, PACKAGE)}
     assert "dualpipe_ref.doctor" in modules
     assert "dualpipe_ref.simulate.simulate" in modules
 
