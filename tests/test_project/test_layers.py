@@ -20,7 +20,7 @@ def planted(tmp_path: Path, file: str, code: str) -> Path:
     package = tmp_path / "dualpipe_ref"
     for folder in FOLDERS:
         (package / folder).mkdir(parents=True)
-    for name in ("__init__.py", "cli.py", "doctor.py", "schedule_commands.py"):
+    for name in ("__init__.py", "cli.py", "doctor.py", "report.py", "schedule_commands.py"):
         (package / name).touch()
     path = package / file
     path.parent.mkdir(exist_ok=True)
