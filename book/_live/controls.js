@@ -11,6 +11,7 @@ const VIEWS = {
   packets: async (element, data) => (await import("./view/packets.js")).mountPackets(element, data),
   ring: async (element, data) => (await import("./view/ring.js")).mountRing(element, data),
   volume: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
+  sms: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
   lanes: async (element, data, change) =>
     (await import("./view/lanes.js")).mountLanes(element, data, { onOrder: (order) => change({ order }) }),
 };

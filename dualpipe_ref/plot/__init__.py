@@ -1,7 +1,7 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
 The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits`, `volumes`,
-`packets`, `rings` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
+`packets`, `rings`, `sms` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         fits,
         packets,
         rings,
+        sms,
         volumes,
     )
     from dualpipe_ref.plot.memory import draw_memory
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.ring_figure import draw_handoff, draw_ring
     from dualpipe_ref.plot.routes import draw_routes
     from dualpipe_ref.plot.sm_map import draw_sm_map
+    from dualpipe_ref.plot.sms_figure import draw_sms
     from dualpipe_ref.plot.timeline import draw_timeline
     from dualpipe_ref.plot.violation import draw_violation
 
@@ -47,6 +49,7 @@ _LATE = {
     "fits": "dualpipe_ref.plot.live_figure",
     "packets": "dualpipe_ref.plot.live_figure",
     "rings": "dualpipe_ref.plot.live_figure",
+    "sms": "dualpipe_ref.plot.live_figure",
     "volumes": "dualpipe_ref.plot.live_figure",
     "draw_timeline": "dualpipe_ref.plot.timeline",
     "draw_comparison": "dualpipe_ref.plot.comparison",
@@ -59,6 +62,7 @@ _LATE = {
     "draw_placements": "dualpipe_ref.plot.placement",
     "draw_ring": "dualpipe_ref.plot.ring_figure",
     "draw_routes": "dualpipe_ref.plot.routes",
+    "draw_sms": "dualpipe_ref.plot.sms_figure",
     "draw_sm_map": "dualpipe_ref.plot.sm_map",
     "draw_violation": "dualpipe_ref.plot.violation",
 }
@@ -89,6 +93,7 @@ __all__ = [
     "draw_ring",
     "draw_routes",
     "draw_sm_map",
+    "draw_sms",
     "draw_timeline",
     "draw_violation",
     "explore",
@@ -96,6 +101,7 @@ __all__ = [
     "packets",
     "palette",
     "rings",
+    "sms",
     "trace_events",
     "viewer_data",
     "volumes",

@@ -25,6 +25,7 @@ _SHOWN_BY: dict[str, Any] = {
     "lanes": LanesView,
     "footprint": LedgerView,
     "volume": LedgerView,
+    "sms": LedgerView,
     "packets": PacketsView,
     "ring": RingView,
 }

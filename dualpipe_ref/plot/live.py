@@ -16,6 +16,7 @@ from dualpipe_ref.plot import (
     lanes_view,
     packets_view,
     ring_view,
+    sms_view,
     timeline_view,
     volume_view,
     waiting_view,
@@ -42,6 +43,7 @@ VIEWS = {
     "footprint": View(footprint_view.answer, footprint_view.controls, footprint_view.NAMES),
     "volume": View(volume_view.answer, volume_view.controls, volume_view.NAMES),
     "ring": View(ring_view.answer, ring_view.controls, ring_view.NAMES),
+    "sms": View(sms_view.answer, sms_view.controls, sms_view.NAMES),
     "packets": View(packets_view.answer, packets_view.controls, packets_view.NAMES),
 }
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpipe_ref.plot import lanes_view, packets_view, timeline_view
+from dualpipe_ref.plot import lanes_view, packets_view, sms_data, timeline_view
 from dualpipe_ref.plot.bars import as_html as bars_as_html
 from dualpipe_ref.plot.live import State, answer, controls
 
@@ -121,6 +121,25 @@ def rings(**state: Any) -> Any:
     from dualpipe_ref.plot.ring_data import as_html
 
     return _page_element("ring", state, as_html(answer("ring", state)))
+
+
+def sms(*, alt: str = "", **state: Any) -> Any:
+    """An overlapped pair over the SMs that communication has, with controls; see `simulate.cluster.reserved`.
+
+    `state` are the values to start with: sms, ratio (of communication to computation), rdma and nvlink (GB/s), knee (SMs
+    that fill the network card); `alt` says in words what a page that runs no Python shows instead.
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("sms", state)
+    from dualpipe_ref.plot.page import show
+    from dualpipe_ref.plot.sms_figure import draw_sms
+
+    case = sms_data.case_of(state)
+    picture = show(
+        lambda theme: draw_sms(case, theme=theme),  # type: ignore[arg-type]
+        alt or f"A pair's time over its SMs. {answer('sms', state)['sentence']}",
+    )
+    return _page_element("sms", state, picture.data)
 
 
 def drag_lanes(*, alt: str = "", **state: Any) -> Any:

@@ -30,7 +30,7 @@ def pages_with(words: str) -> list[str]:
 
 
 FIGURES = pages_with(
-    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\(|^rings\("
+    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\(|^rings\(|^sms\("
 )
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
@@ -42,6 +42,7 @@ CHANGES = {
     "volume": {"tokens": "1000"},
     "packets": {"tokens": "2"},
     "ring": {"slots": "3"},
+    "sms": {"knee": "20"},
 }
 WORDS = {
     "timeline": ".summary",
@@ -51,6 +52,7 @@ WORDS = {
     "volume": ".sentence",
     "packets": ".sentence",
     "ring": ".sentence",
+    "sms": ".sentence",
 }
 
 

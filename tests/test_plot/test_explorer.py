@@ -13,7 +13,7 @@ import ipywidgets
 
 from dualpipe_ref.plot.explorer import Explorer
 from dualpipe_ref.plot.live import answer
-from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, volumes
+from dualpipe_ref.plot.live_figure import calculator, drag_lanes, explore, sms, volumes
 from dualpipe_ref.plot.widget import LanesView, LedgerView, TimelineViewer
 
 START = {"kind": "dualpipe", "ranks": 4, "microbatches": 8, "FB": 3}
@@ -109,6 +109,7 @@ def test_explore_and_calculator_give_boxes(monkeypatch: pytest.MonkeyPatch) -> N
         (calculator(), LedgerView),
         (drag_lanes(), LanesView),
         (volumes(), LedgerView),
+        (sms(), LedgerView),
     )
     for box, view in boxes:
         assert isinstance(box, ipywidgets.VBox)
