@@ -31,7 +31,8 @@ from dualpipe_ref.simulate.cluster.profile import (
     read_kernels,
     timeline_of,
 )
-from dualpipe_ref.simulate.cluster.study import SCHEDULES, rank, schedules_of, sensitivity, sms_of
+from dualpipe_ref.simulate.cluster.ranked import ranking
+from dualpipe_ref.simulate.cluster.study import RANKINGS, SCHEDULES, sensitivity
 
 NUMBERS = ("gpus", "pipeline", "tensor", "expert_ranks", "sequences", "length", "micro", "chunks")
 LONGEST = 60  # seconds to wait for the network
@@ -62,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--explain", action="store_true", help="each number with its formula")
-    what.add_argument("--rank", choices=["schedules", "sms"], help="the same with others, ranked")
+    what.add_argument("--rank", choices=list(RANKINGS), help="the same with others, ranked")
     what.add_argument("--sensitivity", action="store_true", help="each constant 10 and 25 %% off")
     what.add_argument("--constants", action="store_true", help="each constant with its source")
     what.add_argument("--published", action="store_true", help="all runs, predicted and published")
@@ -88,8 +89,7 @@ def run(options: argparse.Namespace) -> int:
         return _print(options, report.published_data(), plan_text.published_text)
     plan = plan_from(options)
     if options.rank:
-        plans = schedules_of(plan) if options.rank == "schedules" else sms_of(plan)
-        return _print(options, report.ranking_data(rank(plans)), plan_text.ranking_text)
+        return _print(options, ranking(plan, options.rank), plan_text.ranking_text)
     if options.sensitivity:
         found = list(sensitivity(plan))
         return _print(options, report.sensitivity_data(plan, found), plan_text.sensitivity_text)

@@ -58,22 +58,34 @@ def explained_text(rows: Rows) -> str:
     return "\n".join(f"{row['name']}: {row['value']}\n    {row['formula']}" for row in rows)
 
 
-def ranking_text(rows: Rows) -> str:
-    header = ["schedule", "SMs", "tokens/s", "MFU", "memory, GB", "waiting"]
+def ranking_text(data: dict[str, Any]) -> str:
+    header = ["", "SMs", "step, s", "GPU hours", "MFU", "bubble", "exposed", "SM tax", "memory, GB"]
     body = [
         [
-            row["schedule"],
+            row["name"],
             str(row["reserved_sms"]),
-            f"{row['tokens_per_gpu_second']:.1f}",
-            f"{100 * row['utilisation']:.1f} %",
+            f"{row['step_s']:.3f}",
+            f"{row['gpu_hours_per_trillion_tokens']:,.0f}",
+            *(f"{100 * share:.1f} %" for share in (row["utilisation"], *shares(row))),
             f"{row['memory_gb']:.1f}",
-            f"{100 * row['waiting']:.1f} %",
         ]
-        for row in rows
+        for row in data["rows"]
         if not row["why"]
     ]
-    refused = [f"{row['schedule']}: {row['why']}" for row in rows if row["why"]]
-    return "\n".join([table([header, *body]), *refused])
+    refused = [
+        f"{row['name']}: {row['why'].removeprefix(row['name'] + ': ')}"
+        for row in data["rows"]
+        if row["why"]
+    ]
+    return "\n".join([data["sentence"], table([header, *body]), *refused])
+
+
+def shares(row: dict[str, Any]) -> list[float]:
+    """Bubble, exposed all-to-all and SM tax of a ranked step, in parts of it."""
+    return [
+        row["ledger_s"][label] / row["step_s"]
+        for label in ("bubble", "exposed all-to-all", "SM tax")
+    ]
 
 
 def sensitivity_text(data: dict[str, Any]) -> str:

@@ -125,13 +125,13 @@ def _sensitivity() -> Iterator[Row]:
 def _choices() -> Iterator[Row]:
     even = replace(Plan(), sequences=EVEN)
     for one in rank(schedules_of(even)):
-        if one.step:
+        if one.step and not one.why:
             name = _name(one.plan.schedule)
             yield Row(f"plan.tokens_{name}", one.step.tokens_per_second, "a GPU and second")
             peak = one.step.peaks[one.step.worst_rank].total
             yield Row(f"plan.memory_{name}", peak / 1e9, "GB")
     for one in rank(sms_of(Plan())):
-        if one.step:
+        if one.step and not one.why:
             yield Row(
                 f"plan.tokens_{one.plan.sms}_sms", one.step.tokens_per_second, "a GPU and second"
             )

@@ -90,17 +90,29 @@ def footprint(
     >>> [peak.total for peak in found.peaks]
     [220, 214]
     """
-    schedule = timeline.schedule
+    _check_stages(timeline.schedule, stages)
+    ranks = range(timeline.schedule.ranks)
+    return Footprint(
+        tuple(tuple(_Rank(timeline, rank, stages, sends_kept).levels()) for rank in ranks)
+    )
+
+
+def peaks(
+    timeline: Timeline, stages: Sequence[StageBytes], *, sends_kept: int = 1
+) -> tuple[Level, ...]:
+    """`footprint(...).peaks` without all that lies between them: for who asks of many schedules whether they fit."""
+    _check_stages(timeline.schedule, stages)
+    ranks = range(timeline.schedule.ranks)
+    return tuple(_Rank(timeline, rank, stages, sends_kept).peak() for rank in ranks)
+
+
+def _check_stages(schedule: Schedule, stages: Sequence[StageBytes]) -> None:
     if len(stages) != schedule.placement.stages:
         raise InputError(
             "there are bytes of each stage",
             f"{len(stages)} stages of bytes",
             f"{schedule.placement.stages}, as {schedule!r} has",
         )
-    ranks = range(schedule.ranks)
-    return Footprint(
-        tuple(tuple(_Rank(timeline, rank, stages, sends_kept).levels()) for rank in ranks)
-    )
 
 
 class _Rank:
@@ -121,10 +133,23 @@ class _Rank:
         self.is_split = {op.backward for op in ops if op.kind is OpKind.I}
 
     def levels(self) -> Iterator[Level]:
+        return (self._level(time) for time in self._times())
+
+    def peak(self) -> Level:
+        """The first of the highest levels."""
+        highest, found = -1, None
+        for time in self._times():
+            if (total := sum(self.now.values())) > highest:
+                highest, found = total, self._level(time)
+        assert found is not None
+        return found
+
+    def _times(self) -> Iterator[Number]:
+        """Each time at which `now` may have changed."""
         for one, has in zip(self.held, self.has_gradients, strict=True):
             self.now += Counter({PARAMETERS: one.parameters, STATES: one.states})
             self.now[GRADIENTS] += one.gradients if has else 0
-        yield self._level(0)
+        yield 0
         schedule = self.timeline.schedule
         end: Number = 0
         batches = schedule.batches[self.rank]
@@ -135,13 +160,13 @@ class _Rank:
                     self._send(schedule.numbering.message(index))
                 for index in receives:
                     self._receive(schedule.numbering.message(index))
-            yield self._level(end)
+            yield end
             if place < len(spans):
                 self._begin(spans[place].op)
-                yield self._level(spans[place].start)
+                yield spans[place].start
                 self._end(spans[place].op)
                 end = spans[place].end
-                yield self._level(end)
+                yield end
 
     def _level(self, time: Number) -> Level:
         return Level(time, {kind: count for kind, count in self.now.items() if count})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dualpipe_ref.plan_text import ranking_text
 from dualpipe_ref.simulate.cluster import Plan, evaluate
 from dualpipe_ref.simulate.lanes import LaneCosts, published_order, run_pair
 
@@ -45,11 +46,28 @@ def test_each_number_has_a_formula() -> None:
 
 
 def test_sms_are_ranked() -> None:
-    rows = call("plan", "--rank", "sms", "--sequences", 4096, "--format", "json").data
+    rows = call("plan", "--rank", "sms", "--sequences", 4096, "--format", "json").data["rows"]
     assert len(rows) == 9
     assert [row["tokens_per_gpu_second"] for row in rows] == sorted(
         (row["tokens_per_gpu_second"] for row in rows), reverse=True
     )
+
+
+def test_what_breaks_a_rule_stands_below_the_ranking() -> None:
+    """120 micro-batches are no multiple of 16, which some schedules ask; GPipe holds all of them."""
+    data = call("plan", "--rank", "schedules", "--format", "json").data
+    refused = {row["name"]: row["why"] for row in data["rows"] if row["why"]}
+    assert set(refused) == {"gpipe", "interleaved", "chimera", "interleaved-overlapped"}
+    assert "85.5 GB of H800" in refused["gpipe"]
+    assert "sequences = 14336" in refused["chimera"]
+    assert data["sentence"].startswith("First is dualpipe with ")
+    assert ranking_text(data).count("chimera: ") == 1
+
+
+def test_transports_are_ranked() -> None:
+    data = call("plan", "--rank", "transports", "--sequences", 4096, "--format", "json").data
+    assert [row["name"] for row in data["rows"]][:2] == ["copy-engine", "in-network"]
+    assert "level with in-network" in data["sentence"]
 
 
 def test_constants_have_sources() -> None:

@@ -9,7 +9,7 @@ from dualpipe_ref.simulate.chunk_bytes import Batch, ChunkBytes
 from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.plan import Plan
 from dualpipe_ref.simulate.deployment import Sharing, stage_bytes
-from dualpipe_ref.simulate.footprint import Level, StageBytes, footprint
+from dualpipe_ref.simulate.footprint import Level, StageBytes, peaks
 from dualpipe_ref.simulate.fused_bytes import fused_chunk
 from dualpipe_ref.simulate.shapes import Parameters
 from dualpipe_ref.simulate.timeline import Timeline
@@ -80,4 +80,4 @@ def _cut(chunk: ChunkBytes, tensor: int) -> ChunkBytes:
 
 def peaks_of(layout: Layout, timeline: Timeline) -> tuple[Level, ...]:
     """The highest level of each rank."""
-    return footprint(timeline, stages_of(layout)).peaks
+    return peaks(timeline, stages_of(layout))

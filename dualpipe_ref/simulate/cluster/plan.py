@@ -85,7 +85,7 @@ class Plan:
             return 0
         return self.transport.sms if self.sms is None else self.sms
 
-    @property
+    @cached_property
     def placement(self) -> Placement:
         kind = "interleaved" if self.schedule == overlapped.NAME else self.schedule
         return placement_of(kind, self.pipeline, slots_of(kind, self.chunks))
@@ -98,7 +98,7 @@ class Plan:
             return overlapped.interleaved_overlapped(self.pipeline, self.microbatches, chunks)
         return build(self.schedule, self.pipeline, self.microbatches, self.chunks)
 
-    @property
+    @cached_property
     def has_pairs(self) -> bool:
         """Whether the schedule overlaps a forward with a backward."""
         return any(op.kind is OpKind.FB for op in self.order.ops[0])

@@ -14,7 +14,6 @@ from dualpipe_ref.simulate.cluster.published import RUNS, ZERO_BUBBLE, Run
 from dualpipe_ref.simulate.cluster.step import Step, evaluate
 from dualpipe_ref.simulate.cluster.study import (
     FACTORS,
-    Choice,
     Sensitivity,
     as_in_trace,
     pair_profile,
@@ -68,21 +67,6 @@ def compared(run: Run, step: Step) -> Rows:
             "grade": one.grade,
         }
         for one in run.published
-    ]
-
-
-def ranking_data(choices: Iterable[Choice]) -> Rows:
-    return [
-        {
-            "schedule": one.plan.schedule,
-            "reserved_sms": one.plan.reserved,
-            "tokens_per_gpu_second": one.step.tokens_per_second if one.step else None,
-            "utilisation": one.step.utilisation if one.step else None,
-            "memory_gb": one.step.peaks[one.step.worst_rank].total / 1e9 if one.step else None,
-            "waiting": float(mean(one.step).waiting) if one.step else None,
-            "why": one.why,
-        }
-        for one in choices
     ]
 
 

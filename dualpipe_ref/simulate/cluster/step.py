@@ -129,8 +129,8 @@ def evaluate(plan: Plan, *, memory: bool = True) -> Step:
         free[scales] = simulate(plan.order, costs)
     peaks = peaks_of(layout, next(iter(timelines.values())))
     step = Step(plan, layout, times, groups, timelines, free, updates(layout), peaks)
-    if memory:
-        _check_memory(step)
+    if memory and (error := misfit(step)):
+        raise error
     return step
 
 
@@ -140,13 +140,20 @@ def message_time(plan: Plan) -> int:
     return round(count / (plan.device.rdma * plan.kernels["rdma_share"]))
 
 
-def _check_memory(step: Step) -> None:
+def misfit(step: Step, *, mend: bool = True) -> InputError | None:
+    """What is wrong with a step that does not fit in memory; None where it does.
+
+    With `mend` the nearest smaller plan that fits is looked for, which may take seconds.
+
+    >>> misfit(evaluate(Plan())) is None
+    True
+    """
     plan, need = step.plan, step.peaks[step.worst_rank].total
     room = plan.device.bytes
     if need <= room:
-        return
-    nearest = next((one for one in smaller(plan) if fits(one)), None)
-    raise InputError(
+        return None
+    nearest = next((one for one in smaller(plan) if fits(one)), None) if mend else None
+    return InputError(
         f"what a rank holds at its peak fits the {room / NS:.1f} GB of {plan.device.name}",
         f"{need / NS:.1f} GB on rank {step.worst_rank}, {(need - room) / NS:.1f} GB too many",
         None if nearest is None else _changes(plan, nearest),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import NamedTuple
 
 from dualpipe_ref.schedule import KINDS, InputError, build
 from dualpipe_ref.simulate.cluster import overlapped
+from dualpipe_ref.simulate.cluster.books import mean
 from dualpipe_ref.simulate.cluster.constants import CONSTANTS
 from dualpipe_ref.simulate.cluster.layout import Layout
 from dualpipe_ref.simulate.cluster.plan import Plan
@@ -15,7 +17,8 @@ from dualpipe_ref.simulate.cluster.profile import published
 from dualpipe_ref.simulate.cluster.published import ZeroBubble
 from dualpipe_ref.simulate.cluster.stage import OpParts, pair_bound
 from dualpipe_ref.simulate.cluster.stage import overlapped as pair_of
-from dualpipe_ref.simulate.cluster.step import Step, evaluate
+from dualpipe_ref.simulate.cluster.step import Step, evaluate, misfit
+from dualpipe_ref.simulate.cluster.transport import TRANSPORTS
 from dualpipe_ref.simulate.costs import Costs, Network
 from dualpipe_ref.simulate.engine import simulate
 
@@ -25,7 +28,10 @@ LINKS = ("hbm", "nvlink", "rdma")
 
 
 class Choice(NamedTuple):
-    """One of several plans: its step, or why there is none."""
+    """One of several plans: its step, and why it cannot be taken.
+
+    A plan that does not fit in memory has a step all the same; one that breaks another rule has none.
+    """
 
     plan: Plan
     step: Step | None
@@ -35,14 +41,40 @@ class Choice(NamedTuple):
 def rank(plans: Iterable[Plan]) -> list[Choice]:
     """The fastest first, by tokens a GPU and second; those that break a rule last, with the reason."""
     found = [_choice(plan) for plan in plans]
-    return sorted(found, key=lambda one: -one.step.tokens_per_second if one.step else 0)
+    return sorted(found, key=lambda one: (bool(one.why), -_speed(one)))
+
+
+def _speed(choice: Choice) -> float:
+    return choice.step.tokens_per_second if choice.step else 0
 
 
 def _choice(plan: Plan) -> Choice:
     try:
-        return Choice(plan, evaluate(plan))
+        step = evaluate(plan, memory=False)
     except InputError as error:
         return Choice(plan, None, str(error))
+    wrong = misfit(step, mend=False)
+    return Choice(plan, step, str(wrong) if wrong else "")
+
+
+class Difference(NamedTuple):
+    """A row of the ledger, and by how many nanoseconds it is shorter in one step than in another."""
+
+    label: str
+    saved: Fraction
+
+
+def differences(one: Step, other: Step) -> list[Difference]:
+    """Where `one` is shorter than `other`, the largest saving first; they add up to the difference of the two steps.
+
+    >>> pair, plain = evaluate(Plan()), evaluate(replace(Plan(), schedule="1f1b"))
+    >>> found = differences(pair, plain)
+    >>> found[0].label, sum(row.saved for row in found) == plain.nanoseconds - pair.nanoseconds
+    ('exposed all-to-all', True)
+    """
+    ours, theirs = mean(one).rows, mean(other).rows
+    rows = [Difference(label, theirs[label] - ours[label]) for label in ours]
+    return sorted(rows, key=lambda row: -row.saved)
 
 
 def schedules_of(plan: Plan) -> list[Plan]:
@@ -56,6 +88,25 @@ def schedules_of(plan: Plan) -> list[Plan]:
 def sms_of(plan: Plan, counts: Sequence[int] = (2, 4, 6, 8, 12, 16, 20, 24, 32)) -> list[Plan]:
     """The same with so many SMs reserved."""
     return [replace(plan, sms=count) for count in counts]
+
+
+def transports_of(plan: Plan) -> list[Plan]:
+    """The same with every transport, each with the SMs that it asks for."""
+    return [replace(plan, transport=one, sms=None) for one in TRANSPORTS.values()]
+
+
+class Ranking(NamedTuple):
+    """A kind of ranking: the plans that it compares, and what it calls each."""
+
+    plans: Callable[[Plan], list[Plan]]
+    name: Callable[[Plan], str]
+
+
+RANKINGS = {
+    "schedules": Ranking(schedules_of, lambda plan: plan.schedule),
+    "transports": Ranking(transports_of, lambda plan: plan.transport.name),
+    "sms": Ranking(sms_of, lambda plan: f"{plan.sms} SMs"),
+}
 
 
 class Sensitivity(NamedTuple):
