@@ -42,8 +42,10 @@ def main() -> None:
 
 def _tell(why: str) -> None:
     """Before the traceback and the slow end of a process: others fail because of this, and may end sooner."""
-    line = " ".join(why.split())
-    print(f"{MARK}{time.monotonic():.6f} {line}", file=sys.stderr, flush=True)
+    line = f"{MARK}{time.monotonic():.6f} {' '.join(why.split())}\n"
+    sys.stderr.flush()
+    # In one write, so that no other thread's message comes between; print may write a line in pieces.
+    os.write(sys.stderr.fileno(), line.encode(errors="replace"))
 
 
 def _die_with(parent: int) -> None:

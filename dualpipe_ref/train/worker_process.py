@@ -118,7 +118,9 @@ class WorkerProcess:
                 continue
             if line.strip() and not line[0].isspace():
                 self._last_line = line.strip()
-            sys.stderr.write(line if self.rank == 0 else f"[rank {self.rank}] {line}")
+            # A whole line in one piece, also where the process died in it: other ranks' lines come by other threads.
+            whole = line if line.endswith("\n") else f"{line}\n"
+            sys.stderr.write(whole if self.rank == 0 else f"[rank {self.rank}] {whole}")
             sys.stderr.flush()
 
 

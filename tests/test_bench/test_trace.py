@@ -11,7 +11,7 @@ from dualpipe_ref.bench.processes import BenchError, run_bench
 
 
 def test_a_trained_run_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = "--nproc 2 --microbatches 4 --steps 6 --hidden 16 --tokens 16 --sequences 1 --warmup 2"
+    sizes = "--nproc 2 --microbatches 4 --steps 6 --hidden 16 --tokens 64 --sequences 4 --warmup 2"
     monkeypatch.setattr(trace, "SIZES", sizes.split())
     off, makespan, steady = trace.trained_rows(tmp_path, ["1f1b"])
     assert (off.bench, off.target) == ("trace.trained_p2_1f1b", "<= 0.05")

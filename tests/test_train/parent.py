@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from dualpipe_ref import InputError
@@ -19,10 +20,15 @@ def main() -> int:
             grace=float(grace),
         )
     except InputError as error:
-        print(f"OUTCOME {error}", flush=True)
+        _say(str(error))
         return 2
-    print(f"OUTCOME {outcome.message}", flush=True)
+    _say(outcome.message)
     return outcome.status
+
+
+def _say(what: str) -> None:
+    """In one write: under torchrun several of these share a pipe, and print may write a line in pieces."""
+    os.write(1, f"OUTCOME {what}\n".encode())
 
 
 if __name__ == "__main__":

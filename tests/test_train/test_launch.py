@@ -17,14 +17,15 @@ import pytest
 
 from dualpipe_ref import InputError
 from dualpipe_ref.train import guard
-from dualpipe_ref.train.launch import launched_by_others
+from dualpipe_ref.train.launch import STOPPED, launched_by_others
 from dualpipe_ref.train.ports import port_for_run
 from tests.test_project.files import ROOT
+from tests.test_train.launched import EVENTS
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="looks for processes that are left in /proc"
 )
-MOST_SECONDS = 30  # what the launcher promises for every end
+MOST_SECONDS = 180  # until a launch that hangs has failed; workers that sleep do so for longer
 
 
 class Run:
@@ -54,7 +55,7 @@ class Run:
         )
 
     def ended(self) -> tuple[int, str, str]:
-        """Exit status, stdout and stderr, within what the launcher promises."""
+        """Exit status, stdout and stderr."""
         out, err = self.process.communicate(timeout=MOST_SECONDS)
         return self.process.returncode, out, err
 
@@ -75,11 +76,23 @@ class Run:
             while "ready" not in (line := self.process.stderr.readline()):
                 assert line, "the launcher ended too soon"
 
-    def wait_until_gone(self) -> None:
+    def wait_until_only(self, *left: int) -> None:
+        """Until of all processes with the mark just these are left."""
         deadline = time.monotonic() + MOST_SECONDS
-        while self.alive() and time.monotonic() < deadline:
+        while self.alive() != list(left) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert self.alive() == []
+        assert self.alive() == list(left)
+
+    def wait_until_it_has_looked(self) -> None:
+        """Until the launcher has gone several times round the loop in which it looks at its workers."""
+
+        def pauses() -> int:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+        wanted = pauses() + 10
+        while pauses() < wanted:
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -123,9 +136,9 @@ def test_ranks_know_their_place_and_rank_0_speaks() -> None:
         ("kill_itself", 1, "rank 1 was killed by SIGKILL"),
     ],
 )
-def test_who_failed_first_is_named(what: str, status: int, message: str) -> None:
+def test_who_failed_first_is_named(what: str, status: int, message: str, tmp_path: Path) -> None:
     """The others fail because of it, with a message of their own, and may even be gone before it."""
-    got = outcome_of("fail_later", f"1={what}")
+    got = outcome_of("fail_later", f"1={what}", grace=60, **{EVENTS: str(tmp_path)})
     assert got[:2] == (status, message)
     if what in ("fail", "kill_itself"):
         assert "[rank 2] ConnectionError: a peer is gone" in got[2]
@@ -138,13 +151,9 @@ def test_an_error_has_its_traceback_and_no_mark() -> None:
 
 
 def test_others_that_do_not_end_are_ended() -> None:
-    began = time.monotonic()
     status, message, _ = outcome_of("deaf", "2=fail", grace=0.5)
-    assert (status, message) == (
-        1,
-        "rank 2 ended with exit code 1: ValueError: the loss is no number",
-    )
-    assert time.monotonic() - began < MOST_SECONDS
+    wanted = "rank 2 ended with exit code 1: ValueError: the loss is no number"
+    assert (status, message) == (1, wanted)
 
 
 def test_a_worker_killed_from_outside() -> None:
@@ -159,21 +168,22 @@ def test_a_worker_killed_from_outside() -> None:
 
 
 def test_a_worker_that_hangs() -> None:
-    """Stopped for good, and the others wait for it: all end within the promised time."""
+    """Stopped for good, and the others wait for it: all end."""
     status, message, _ = outcome_of("sleep", "1=stop_itself", grace=1)
     assert (status, message) == (1, "rank 1 was stopped by SIGSTOP")
 
 
 def test_a_worker_that_stands_still_for_a_moment_goes_on() -> None:
-    """Twice: the moments do not add up."""
+    """Several times: the moments do not add up."""
     with running("sleep", grace=0.1) as one:
         one.wait_until_ready(3)
         victim = max(set(one.alive()) - {one.process.pid})
-        for seconds in (3, 3):
+        moment = 1.3  # far from STOPPED, so that a loaded machine does not make it too long
+        for _ in range(round(STOPPED / moment) + 1):
             os.kill(victim, signal.SIGSTOP)
-            time.sleep(seconds)
+            time.sleep(moment)
             os.kill(victim, signal.SIGCONT)
-            time.sleep(0.5)
+            one.wait_until_it_has_looked()
         assert len(one.alive()) == 4
         one.process.send_signal(signal.SIGTERM)
         one.ended()
@@ -207,7 +217,7 @@ def test_killing_the_launcher_kills_all(what: str, watch: bool) -> None:
         one.wait_until_ready(3)
         assert len(one.alive()) == 4
         one.process.kill()
-        one.wait_until_gone()
+        one.wait_until_only()
 
 
 def test_processes_that_are_left_are_seen() -> None:
@@ -215,10 +225,10 @@ def test_processes_that_are_left_are_seen() -> None:
     with running("sleep", processes=1) as one:
         one.wait_until_ready(1)
         name, _, value = one.mark.partition("=")
-        orphan = subprocess.Popen(["sleep", "60"], env={name: value})
+        orphan = subprocess.Popen(["sleep", "600"], env={name: value})
+        assert len(one.alive()) == 3
         one.process.kill()
-        time.sleep(1)
-        assert one.alive() == [orphan.pid]
+        one.wait_until_only(orphan.pid)
         orphan.kill()
         orphan.wait()
 
@@ -272,7 +282,7 @@ def under_torchrun(processes: int) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=MOST_SECONDS,
         check=False,
     )
 
