@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -47,6 +47,12 @@ class _Round:
         self.done: Any = None  # on a GPU, the event after the results
         self.error: BaseException | None = None
         self.is_over = False
+
+
+class Ends(Protocol):
+    """Where ranks wait for one another, and may be told that nobody need wait any more."""
+
+    def end(self, reason: str) -> None: ...
 
 
 class Meeting:
@@ -175,7 +181,7 @@ def seat_of(exchange: Exchange | Seat) -> Seat:
 
 
 def run_ranks(
-    function: Callable[[int], Result], ranks: int, *, meetings: Sequence[Meeting] = ()
+    function: Callable[[int], Result], ranks: int, *, meetings: Sequence[Ends] = ()
 ) -> list[Result]:
     """`function(rank)` for every rank, each in a thread of its own; what they return, in their order.
 

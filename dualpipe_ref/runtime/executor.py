@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from dualpipe_ref.runtime.failure import StepError
-from dualpipe_ref.runtime.point_to_point import PointToPoint
 from dualpipe_ref.runtime.recorder import Recorder
 from dualpipe_ref.schedule import InputError, Message, Op, Payload, Schedule
 
@@ -24,6 +24,25 @@ class Worker(Protocol):
         ...
 
 
+Give = Callable[[Message], Tensor]
+
+
+class Wires(Protocol):
+    """Carries a rank's messages; the k-th send of a channel meets its k-th receive. `RuntimeError` where one is lost."""
+
+    def issue(self, messages: Sequence[Message], give: Give) -> None:
+        """Begin all sends and receives of a batch together; `give` has what a send carries."""
+        ...
+
+    def receive(self, message: Message) -> Tensor:
+        """What the message brought, as soon as it is here. `KeyError` for one that was not asked for."""
+        ...
+
+    def finish(self) -> None:
+        """Wait until all that was sent has left."""
+        ...
+
+
 class Executor:
     """One rank of a schedule. What two stages on one rank hand to each other stays in the mail."""
 
@@ -32,7 +51,7 @@ class Executor:
         schedule: Schedule,
         rank: int,
         worker: Worker,
-        wires: PointToPoint,
+        wires: Wires,
         recorder: Recorder | None = None,
     ) -> None:
         self.schedule, self.rank, self.worker, self.wires = schedule, rank, worker, wires

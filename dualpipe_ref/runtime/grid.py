@@ -4,15 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 import torch.distributed
+from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 
 from dualpipe_ref.schedule import InputError, Schedule
 
 Group: TypeAlias = torch.distributed.ProcessGroup
+# Who holds the same: a stage in the same slot, or the same experts of it too.
+Over = Literal["stage", "data"]
+
+
+class Place(Protocol):
+    """A rank among all of a step, each of which may be a process (`Grid`) or a thread (`post.Posted`).
+
+    What its methods do, all ranks that it names do together.
+    """
+
+    @property
+    def pipeline_rank(self) -> int: ...
+
+    def copies(self, over: Over) -> int:
+        """How many ranks hold the same, this one among them."""
+        ...
+
+    def add(self, row: Tensor, over: Over) -> None:
+        """`row` becomes the sum of those of all copies, the same bits on each of them."""
+        ...
+
+    def swap(self, row: Tensor, peer: int) -> Tensor:
+        """What pipeline rank `peer` gives for this row; one of the same shape."""
+        ...
+
+    def tell(self, value: Any) -> list[Any]:
+        """The values of all ranks of this pipeline, in their order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,32 @@ class Grid:
     stage: Group
     dense_replicas: Group
     expert_replicas: Group
+
+    def copies(self, over: Over) -> int:
+        return int(torch.distributed.get_world_size(self._group(over)))
+
+    def add(self, row: Tensor, over: Over) -> None:
+        torch.distributed.all_reduce(row, group=self._group(over))
+
+    def swap(self, row: Tensor, peer: int) -> Tensor:
+        got, group = torch.empty_like(row), self.pipeline
+        works = torch.distributed.batch_isend_irecv(
+            [
+                torch.distributed.P2POp(torch.distributed.isend, row, group=group, group_peer=peer),
+                torch.distributed.P2POp(torch.distributed.irecv, got, group=group, group_peer=peer),
+            ]
+        )
+        for work in works:
+            work.wait()
+        return got
+
+    def tell(self, value: Any) -> list[Any]:
+        everywhere: list[Any] = [None] * torch.distributed.get_world_size(self.pipeline)
+        torch.distributed.all_gather_object(everywhere, value, self.pipeline)
+        return everywhere
+
+    def _group(self, over: Over) -> Group:
+        return self.stage if over == "stage" else self.data
 
 
 def make_grid(

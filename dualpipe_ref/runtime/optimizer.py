@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from dualpipe_ref.runtime.narrow_adamw import NarrowAdamW, new_state
-from dualpipe_ref.runtime.pipeline import Pipeline
+from dualpipe_ref.runtime.pipeline import Pipeline, processes_of
 from dualpipe_ref.runtime.sharing import dense_parameters, expert_parameters
 
 
@@ -31,9 +31,10 @@ class ShardedAdamW:
         # Both ends of a bidirectional schedule hold the same stages in other slots: stages are put in their own order.
         order = sorted(range(len(pipeline.stages)), key=lambda slot: pipeline.homes[slot][1])
         stages = [pipeline.stages[slot] for slot in order]
+        grid = processes_of(pipeline.grid)
         kinds = (
-            (dense_parameters, pipeline.grid.dense_replicas),
-            (expert_parameters, pipeline.grid.expert_replicas),
+            (dense_parameters, grid.dense_replicas),
+            (expert_parameters, grid.expert_replicas),
         )
         self.parts = []
         for parameters_of, group in kinds:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-import torch.distributed
 from torch import Tensor, nn
 
-from dualpipe_ref.runtime.executor import Executor
-from dualpipe_ref.runtime.grid import Grid
+from dualpipe_ref.runtime.executor import Executor, Wires
+from dualpipe_ref.runtime.grid import Grid, Place
 from dualpipe_ref.runtime.overlap import OrderOf
 from dualpipe_ref.runtime.point_to_point import PointToPoint
 from dualpipe_ref.runtime.recorder import Recorder
@@ -25,33 +23,37 @@ Losses = dict[tuple[int, int], Tensor]
 
 
 class Pipeline:
-    """One process of a model that `schedule` trains on `grid`. All processes make it, and call its methods, together.
+    """One rank of a model that `schedule` trains on `grid`. All ranks make it, and call its methods, together.
 
     `make_stage` gives the stages that this process holds. `shape` and `dtype` are those of the activations between
     stages. With `order_of` (such as `simulate.lanes.published_order`) the chunks of an FB take turns. The loss of the
-    step is the mean over all micro-batches of all processes.
+    step is the mean over all micro-batches of all ranks. On a `Grid`, messages go over torch.distributed; another `Place`
+    comes with `wires` of its own (see `one_process.OneProcess`).
     """
 
     def __init__(
         self,
         schedule: Schedule,
-        grid: Grid,
+        grid: Place,
         make_stage: MakeStage,
         shape: Sequence[int],
         dtype: torch.dtype = torch.float32,
         *,
         order_of: OrderOf | None = None,
         device: torch.device | str = "cpu",
+        wires: Wires | None = None,
     ) -> None:
         self.schedule, self.grid, rank = schedule, grid, grid.pipeline_rank
         placement = schedule.placement
         self.homes = placement.homes[rank]
         self.stages = [make_stage(stage, placement.stages) for _, stage in self.homes]
-        copies = torch.distributed.get_world_size(grid.stage)
+        copies = grid.copies("stage")
         self.worker = StageWorker(
             schedule, rank, self.stages, 1 / (schedule.microbatches * copies), order_of
         )
-        self.wires = PointToPoint(shape, dtype, grid.pipeline, device)
+        if wires is None:
+            wires = PointToPoint(shape, dtype, processes_of(grid).pipeline, device)
+        self.wires = wires
         self.recorder = Recorder()
         self.executor = Executor(schedule, rank, self.worker, self.wires, self.recorder)
         self._activation = shape, dtype, device
@@ -87,24 +89,20 @@ class Pipeline:
                 self.worker.check_can_split(example)
             except InputError as error:
                 found = error.rule, error.got, error.nearest
-            everywhere: list[Any] = [None] * self.schedule.ranks
-            torch.distributed.all_gather_object(everywhere, found, self.grid.pipeline)
-            for rank, one in enumerate(everywhere):
+            for rank, one in enumerate(self.grid.tell(found)):
                 if one is not None:
                     rule, got, nearest = one
                     raise InputError(rule, f"{got}, on rank {rank}", nearest)
         self._is_checked = True
 
     def sum_gradients(self) -> None:
-        """Sum over processes of the stage, then over both directions."""
+        """Sum over ranks that hold the same, then over both directions."""
         sum_shared(self.stages, self.grid)
-        sum_replicas(self.schedule, self.grid.pipeline_rank, self.stages, self.grid.pipeline)
+        sum_replicas(self.schedule, self.stages, self.grid)
 
     def balance(self, speed: float) -> list[Tensor]:
         """Move the biases of all routers after a step; see `sharing.balance_routers`."""
-        return balance_routers(
-            self.schedule, self.grid.pipeline_rank, self.stages, self.grid, speed
-        )
+        return balance_routers(self.schedule, self.stages, self.grid, speed)
 
     def evaluate(self, inputs: Feed, targets: Feed) -> Losses:
         """The losses without a backward; nothing is counted or kept."""
@@ -122,3 +120,14 @@ class Pipeline:
             for stage, before in zip(self.stages, was, strict=True):
                 stage.train(before)
         return self.worker.losses
+
+
+def processes_of(place: Place) -> Grid:
+    """The grid, for what needs process groups. Raises `InputError` for another place."""
+    if isinstance(place, Grid):
+        return place
+    raise InputError(
+        "process groups are there where each rank is a process",
+        f"a {type(place).__name__}",
+        "a Grid of make_grid",
+    )

@@ -9,9 +9,9 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from dualpipe_ref.runtime.executor import Give
 from dualpipe_ref.schedule import InputError, Message
 
-Give = Callable[[Message], Tensor]
 SENDS = 8  # whose tensors live on: the oldest one more is waited for, and has long left
 
 
@@ -44,7 +44,11 @@ class PointToPoint:
             self._sends.popleft()[0].wait()
         for message in messages:
             is_send = message.source == self.rank
-            values = self._checked(message, give(message)) if is_send else self._empty()
+            values = (
+                checked(message, give(message), self.shape, self.dtype)
+                if is_send
+                else self._empty()
+            )
             what = torch.distributed.isend if is_send else torch.distributed.irecv
             peer = message.destination if is_send else message.source
             started.append(self._operation(what, values, peer))
@@ -85,15 +89,6 @@ class PointToPoint:
                     f"{theirs[0][0]}, {theirs[0][1]}, as rank 0",
                 )
 
-    def _checked(self, message: Message, values: Tensor) -> Tensor:
-        if tuple(values.shape) != self.shape or values.dtype != self.dtype:
-            raise InputError(
-                "every micro-batch has the shape that the ranks agreed on: a receive is posted before anybody has seen what comes",
-                f"{tuple(values.shape)}, {values.dtype} for the {message}",
-                f"{self.shape}, {self.dtype}",
-            )
-        return values.contiguous()
-
     def _empty(self) -> Tensor:
         return torch.empty(self.shape, dtype=self.dtype, device=self.device)
 
@@ -101,3 +96,14 @@ class PointToPoint:
         self, what: Callable[..., object], values: Tensor, peer: int
     ) -> torch.distributed.P2POp:
         return torch.distributed.P2POp(what, values, group=self.group, group_peer=peer)
+
+
+def checked(message: Message, values: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """What a message is to carry, in one piece. Raises `InputError` where it has another shape or type than agreed."""
+    if tuple(values.shape) != shape or values.dtype != dtype:
+        raise InputError(
+            "every micro-batch has the shape that the ranks agreed on: a receive is posted before anybody has seen what comes",
+            f"{tuple(values.shape)}, {values.dtype} for the {message}",
+            f"{shape}, {dtype}",
+        )
+    return values.contiguous()

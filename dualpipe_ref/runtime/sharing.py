@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.distributed
 from torch import Tensor, nn
 
 from dualpipe_ref.model.experts import Experts, Router
-from dualpipe_ref.runtime.grid import Grid, Group
+from dualpipe_ref.runtime.grid import Over, Place
 from dualpipe_ref.schedule import Schedule
 
 
@@ -25,43 +24,36 @@ def dense_parameters(stage: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in stage.parameters() if id(parameter) not in experts]
 
 
-def sum_shared(stages: Sequence[nn.Module], grid: Grid) -> None:
-    """Add up gradients over all processes that hold the same stage in the same slot.
+def sum_shared(stages: Sequence[nn.Module], place: Place) -> None:
+    """Add up gradients over all ranks that hold the same stage in the same slot.
 
     The gradient of an expert has come from all tokens of the ranks that share the experts already.
     """
     for stage in stages:
-        _sum_gradients(dense_parameters(stage), grid.stage)
-        _sum_gradients(expert_parameters(stage), grid.data)
+        _sum_gradients(dense_parameters(stage), place, "stage")
+        _sum_gradients(expert_parameters(stage), place, "data")
 
 
-def _sum_gradients(parameters: Sequence[nn.Parameter], group: Group) -> None:
-    if torch.distributed.get_world_size(group) == 1 or not parameters:
+def _sum_gradients(parameters: Sequence[nn.Parameter], place: Place, over: Over) -> None:
+    if place.copies(over) == 1 or not parameters:
         return
     row = _flat(parameters)
-    torch.distributed.all_reduce(row, group=group)
+    place.add(row, over)
     _set_gradients(parameters, row)
 
 
-def sum_replicas(
-    schedule: Schedule, rank: int, stages: Sequence[nn.Module], group: Group | None = None
-) -> None:
+def sum_replicas(schedule: Schedule, stages: Sequence[nn.Module], place: Place) -> None:
     """Set each `grad` to the sum over the two directions of a bidirectional schedule, the same bits on both ranks.
 
     Nothing happens in a schedule of one direction. All ranks of the pipeline call this after a step.
     """
     parameters = [list(stage.parameters()) for stage in stages]
-    for slot, row in sum_over_directions(
-        schedule, rank, lambda slot: _flat(parameters[slot]), group
-    ):
+    for slot, row in sum_over_directions(schedule, lambda slot: _flat(parameters[slot]), place):
         _set_gradients(parameters[slot], row)
 
 
 def sum_over_directions(
-    schedule: Schedule,
-    rank: int,
-    row_of: Callable[[int], Tensor],
-    group: Group | None = None,
+    schedule: Schedule, row_of: Callable[[int], Tensor], place: Place
 ) -> Iterator[tuple[int, Tensor]]:
     """Each slot with its row plus the row of the same stage in the other direction; nothing where there is one direction.
 
@@ -74,34 +66,21 @@ def sum_over_directions(
     for stage in range(placement.stages):
         holders = [route[stage] for route in placement.routes]
         for direction, (holder, slot) in enumerate(holders):
-            if holder == rank:
+            if holder == place.pipeline_rank:
                 row = row_of(slot)
-                row += _exchanged(row, holders[1 - direction][0], group)
+                row += place.swap(row, holders[1 - direction][0])
                 yield slot, row
 
 
-def _exchanged(row: Tensor, peer: int, group: Group | None) -> Tensor:
-    got = torch.empty_like(row)
-    works = torch.distributed.batch_isend_irecv(
-        [
-            torch.distributed.P2POp(torch.distributed.isend, row, group=group, group_peer=peer),
-            torch.distributed.P2POp(torch.distributed.irecv, got, group=group, group_peer=peer),
-        ]
-    )
-    for work in works:
-        work.wait()
-    return got
-
-
 def balance_routers(
-    schedule: Schedule, rank: int, stages: Sequence[nn.Module], grid: Grid, speed: float
+    schedule: Schedule, stages: Sequence[nn.Module], place: Place, speed: float
 ) -> list[Tensor]:
     """Move each router's bias by the load that all its copies saw in the step, and count anew; the loads, [layers, E] a slot."""
     routers = [[one for one in stage.modules() if isinstance(one, Router)] for stage in stages]
     loads = [_loads(some, stage) for some, stage in zip(routers, stages, strict=True)]
     for load in loads:
-        torch.distributed.all_reduce(load, group=grid.stage)
-    for slot, total in sum_over_directions(schedule, rank, loads.__getitem__, grid.pipeline):
+        place.add(load, "stage")
+    for slot, total in sum_over_directions(schedule, loads.__getitem__, place):
         loads[slot] = total
     for some, load in zip(routers, loads, strict=True):
         for router, row in zip(some, load, strict=True):

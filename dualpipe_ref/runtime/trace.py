@@ -24,9 +24,10 @@ import torch.distributed
 
 from dualpipe_ref.runtime.clocks import Offset, measure_offsets
 from dualpipe_ref.runtime.executor import Executor
+from dualpipe_ref.runtime.point_to_point import PointToPoint
 from dualpipe_ref.runtime.recorded import Passage, RecordedRun, RecordedStep, write_run
 from dualpipe_ref.runtime.recorder import Recorder
-from dualpipe_ref.schedule import Message, Op
+from dualpipe_ref.schedule import InputError, Message, Op
 from dualpipe_ref.simulate import Timeline
 
 
@@ -43,14 +44,20 @@ class RunTrace:
     """The steps of one pipeline, recorded. All ranks make it and call its methods together."""
 
     def __init__(self, executor: Executor) -> None:
-        self.executor = executor
+        if not isinstance(executor.wires, PointToPoint):
+            raise InputError(
+                "the clocks of processes are compared over their wires",
+                f"{type(executor.wires).__name__}",
+                "OneProcess.recorded(), where one clock is enough",
+            )
+        self.executor, self._wires = executor, executor.wires
         self._steps: list[Noted] = []
         self._offsets: list[list[Offset]] = []
         self.compare_clocks()
 
     def compare_clocks(self) -> None:
         """Measure the offsets of all clocks anew, for the steps from here on: clocks drift in a long run."""
-        wires = self.executor.wires
+        wires = self._wires
         clock = self.executor.recorder.clock
         self._offsets.append(measure_offsets(clock, wires.group, wires.device))
 
@@ -62,7 +69,7 @@ class RunTrace:
 
     def gather(self, settings: Mapping[str, Any] | None = None) -> RecordedRun | None:
         """The run so far, by the clock of rank 0; there alone, None on the other ranks."""
-        group, is_first = self.executor.wires.group, self.executor.rank == 0
+        group, is_first = self._wires.group, self.executor.rank == 0
         ranks = torch.distributed.get_world_size(group)
         steps: list[list[Noted]] | None = [[] for _ in range(ranks)] if is_first else None
         torch.distributed.gather_object(self._steps, steps, group=group, group_dst=0)

@@ -45,7 +45,7 @@ def _replicas(pipeline: Pipeline) -> None:
 def _shared(pipeline: Pipeline) -> None:
     """The gradients of processes that share experts are not added."""
     pipeline.sum_gradients = lambda: pipeline_module.sum_replicas(  # type: ignore[method-assign]
-        pipeline.schedule, pipeline.grid.pipeline_rank, pipeline.stages, pipeline.grid.pipeline
+        pipeline.schedule, pipeline.stages, pipeline.grid
     )
 
 
