@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 from torch import Tensor
 
@@ -17,6 +20,15 @@ SOME = [
     Case("layers_2", 2, 6, SMALL),
     Case("recomputed", 2, 6, SMALL, REMADE),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_there_stays() -> Iterator[None]:
+    """The bench collects garbage before each run, and this process has hundreds of thousands of objects of other tests."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)
