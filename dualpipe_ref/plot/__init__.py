@@ -1,7 +1,7 @@
 """Pictures of a timeline: matplotlib figures, trace files, and views that answer their controls.
 
 The drawing functions import matplotlib when they are first asked for, `explore`, `calculator`, `fits`, `volumes`,
-`packets`, `rings`, `sms` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
+`packets`, `rings`, `chooser`, `sms` and `drag_lanes` the notebook's widgets; everything else here needs the standard library only.
 
 >>> from dualpipe_ref.plot import cells, trace_events
 """
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.curves import draw_curves
     from dualpipe_ref.plot.footprint import draw_footprint
     from dualpipe_ref.plot.lanes_figure import draw_lanes
+    from dualpipe_ref.plot.ledger_figure import draw_ledger
     from dualpipe_ref.plot.live_figure import (
         calculator,
+        chooser,
         drag_lanes,
         explore,
         fits,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from dualpipe_ref.plot.packets_figure import draw_packets
     from dualpipe_ref.plot.placement import draw_placements
     from dualpipe_ref.plot.ring_figure import draw_handoff, draw_ring
+    from dualpipe_ref.plot.role_map import draw_role_map
     from dualpipe_ref.plot.routes import draw_routes
     from dualpipe_ref.plot.sm_map import draw_sm_map
     from dualpipe_ref.plot.sms_figure import draw_sms
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 _LATE = {
     "calculator": "dualpipe_ref.plot.live_figure",
+    "chooser": "dualpipe_ref.plot.live_figure",
     "drag_lanes": "dualpipe_ref.plot.live_figure",
     "explore": "dualpipe_ref.plot.live_figure",
     "fits": "dualpipe_ref.plot.live_figure",
@@ -57,10 +61,12 @@ _LATE = {
     "draw_footprint": "dualpipe_ref.plot.footprint",
     "draw_handoff": "dualpipe_ref.plot.ring_figure",
     "draw_lanes": "dualpipe_ref.plot.lanes_figure",
+    "draw_ledger": "dualpipe_ref.plot.ledger_figure",
     "draw_memory": "dualpipe_ref.plot.memory",
     "draw_packets": "dualpipe_ref.plot.packets_figure",
     "draw_placements": "dualpipe_ref.plot.placement",
     "draw_ring": "dualpipe_ref.plot.ring_figure",
+    "draw_role_map": "dualpipe_ref.plot.role_map",
     "draw_routes": "dualpipe_ref.plot.routes",
     "draw_sms": "dualpipe_ref.plot.sms_figure",
     "draw_sm_map": "dualpipe_ref.plot.sm_map",
@@ -81,16 +87,19 @@ __all__ = [
     "Theme",
     "calculator",
     "cells",
+    "chooser",
     "drag_lanes",
     "draw_comparison",
     "draw_curves",
     "draw_footprint",
     "draw_handoff",
     "draw_lanes",
+    "draw_ledger",
     "draw_memory",
     "draw_packets",
     "draw_placements",
     "draw_ring",
+    "draw_role_map",
     "draw_routes",
     "draw_sm_map",
     "draw_sms",
