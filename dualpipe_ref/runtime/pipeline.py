@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dualpipe_ref.runtime.executor import Executor, Wires
+from dualpipe_ref.runtime.failure import StepError
 from dualpipe_ref.runtime.grid import Grid, Place
 from dualpipe_ref.runtime.overlap import OrderOf
 from dualpipe_ref.runtime.point_to_point import PointToPoint
@@ -89,6 +90,9 @@ class Pipeline:
                 self.worker.check_can_split(example)
             except InputError as error:
                 found = error.rule, error.got, error.nearest
+            except RuntimeError as error:  # such as a rank that does not come to an exchange
+                place = "the check of what can be split, before its first op"
+                raise StepError(self.grid.pipeline_rank, place, "it failed", error) from error
             for rank, one in enumerate(self.grid.tell(found)):
                 if one is not None:
                     rule, got, nearest = one
