@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from dualpipe_ref.simulate.cluster.books import ROWS
+from dualpipe_ref.simulate.cluster.ranked import shares
 from dualpipe_ref.simulate.cluster.report import Rows
 from dualpipe_ref.simulate.table import table
 
@@ -78,14 +79,6 @@ def ranking_text(data: dict[str, Any]) -> str:
         if row["why"]
     ]
     return "\n".join([data["sentence"], table([header, *body]), *refused])
-
-
-def shares(row: dict[str, Any]) -> list[float]:
-    """Bubble, exposed all-to-all and SM tax of a ranked step, in parts of it."""
-    return [
-        row["ledger_s"][label] / row["step_s"]
-        for label in ("bubble", "exposed all-to-all", "SM tax")
-    ]
 
 
 def sensitivity_text(data: dict[str, Any]) -> str:

@@ -4,12 +4,14 @@ import { button, make, statusLine } from "./dom.js";
 import { Stopped, ask, onStatus } from "./engine.js";
 
 const PAUSE = 150; // milliseconds without a change before Python is asked
+const PATIENCE = 500; // milliseconds without an answer before the page says that it works on it
 const VIEWS = {
   timeline: async (element, data) => (await import("./view/viewer.js")).mountViewer(element, data),
   waiting: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
   footprint: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
   packets: async (element, data) => (await import("./view/packets.js")).mountPackets(element, data),
   ring: async (element, data) => (await import("./view/ring.js")).mountRing(element, data),
+  chooser: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
   volume: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
   sms: async (element, data) => (await import("./view/ledger.js")).mountLedger(element, data),
   lanes: async (element, data, change) =>
@@ -45,13 +47,20 @@ class Asker {
   async update() {
     const turn = ++this.newest;
     const state = { ...this.state, ...this.form.values() };
-    const quiet = onStatus((text) => (this.status.textContent = text));
+    const began = Date.now();
+    let words = "";
+    const quiet = onStatus((text) => (this.status.textContent = words = text));
+    // Python that starts has words of its own; an answer that takes long shows how long it has been at work.
+    const clock = setInterval(() => {
+      if (!words && turn === this.newest) this.status.textContent = `Working it out… ${Math.round((Date.now() - began) / 1000)} s`;
+    }, PATIENCE);
     try {
       const answer = await ask({ do: "live", view: this.view, state });
       if (turn === this.newest) this.show(answer);
     } catch (error) {
       if (!(error instanceof Stopped)) this.status.replaceChildren(error.message);
     } finally {
+      clearInterval(clock);
       quiet();
     }
   }

@@ -53,3 +53,16 @@ def facts_as_html(facts: Sequence[Mapping[str, str]]) -> str:
         for fact in facts
     )
     return f"<table>{rows}</table>"
+
+
+def table_as_html(data: Mapping[str, Any]) -> str:
+    """The sentence, the table of many columns, and the facts, where a figure shows the bars."""
+    head = "".join(f"<th>{html.escape(one)}</th>" for one in data["table"]["head"])
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(first)}</th>'
+        + "".join(f"<td>{html.escape(one)}</td>" for one in rest)
+        + "</tr>"
+        for first, *rest in data["table"]["rows"]
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<p>{html.escape(data['sentence'])}</p>{table}{facts_as_html(data['facts'])}"

@@ -26,6 +26,7 @@ _SHOWN_BY: dict[str, Any] = {
     "footprint": LedgerView,
     "volume": LedgerView,
     "sms": LedgerView,
+    "chooser": LedgerView,
     "packets": PacketsView,
     "ring": RingView,
 }

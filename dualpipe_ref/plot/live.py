@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from dualpipe_ref.plot import (
+    chooser_view,
     footprint_view,
     lanes_view,
     packets_view,
@@ -44,6 +45,7 @@ VIEWS = {
     "volume": View(volume_view.answer, volume_view.controls, volume_view.NAMES),
     "ring": View(ring_view.answer, ring_view.controls, ring_view.NAMES),
     "sms": View(sms_view.answer, sms_view.controls, sms_view.NAMES),
+    "chooser": View(chooser_view.answer, chooser_view.controls, chooser_view.NAMES),
     "packets": View(packets_view.answer, packets_view.controls, packets_view.NAMES),
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dualpipe_ref.plot import lanes_view, packets_view, sms_data, timeline_view
 from dualpipe_ref.plot.bars import as_html as bars_as_html
+from dualpipe_ref.plot.bars import table_as_html
 from dualpipe_ref.plot.live import State, answer, controls
 
 if TYPE_CHECKING:
@@ -90,6 +91,26 @@ def volumes(**state: Any) -> Any:
     if not os.environ.get(PAGE):
         return _widgets("volume", state)
     return _page_element("volume", state, bars_as_html(answer("volume", state)))
+
+
+def chooser(*, alt: str = "", **state: Any) -> Any:
+    """Schedules or transports ranked for a model and a cluster, with controls; see `simulate.cluster.ranked`.
+
+    `state` are the values to start with, see `plot.chooser_view.DEFAULTS`; `alt` says in words what a page that runs no
+    Python shows instead.
+    """
+    if not os.environ.get(PAGE):
+        return _widgets("chooser", state)
+    from dualpipe_ref.plot.ledger_figure import draw_ledger
+    from dualpipe_ref.plot.page import show
+
+    data = answer("chooser", state)
+    words = " ".join(bar["label"] + "." for bar in data["bars"])
+    picture = show(
+        lambda theme: draw_ledger(data["bars"], data["palettes"][theme]),
+        alt or f"Steps as stacked bars. {words} {data['sentence']}",
+    )
+    return _page_element("chooser", state, picture.data + table_as_html(data))
 
 
 def packets(*, alt: str = "", **state: Any) -> Any:

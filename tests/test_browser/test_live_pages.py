@@ -30,7 +30,7 @@ def pages_with(words: str) -> list[str]:
 
 
 FIGURES = pages_with(
-    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\(|^rings\(|^sms\("
+    r"\bexplore\(\n|\bexplore\(\"|\bcalculator\(\)|^drag_lanes\(|^fits\(|^volumes\(|^packets\(|^rings\(|^sms\(|^chooser\("
 )
 CELLS = pages_with(r"tags: \[live")
 EXERCISES = [exercise.name for exercise in all_exercises()]
@@ -41,6 +41,7 @@ CHANGES = {
     "footprint": {"device": "60"},
     "volume": {"tokens": "1000"},
     "packets": {"tokens": "2"},
+    "chooser": {"gpus": "4096"},
     "ring": {"slots": "3"},
     "sms": {"knee": "20"},
 }
@@ -51,6 +52,7 @@ WORDS = {
     "footprint": ".sentence",
     "volume": ".sentence",
     "packets": ".sentence",
+    "chooser": ".sentence",
     "ring": ".sentence",
     "sms": ".sentence",
 }

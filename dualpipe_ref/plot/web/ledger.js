@@ -21,15 +21,20 @@ figcaption { font-size: 14px; margin-bottom: 3px; }
 .waiting { background: repeating-linear-gradient(45deg, var(--line) 0 1.5px, var(--fill) 1.5px 8px); }
 .reserved { background: radial-gradient(circle, var(--line) 1.4px, transparent 1.8px) 0 0 / 8px 8px, var(--fill); }
 .hidden { background: repeating-linear-gradient(0deg, var(--line) 0 1.5px, var(--fill) 1.5px 7px); }
+.rest { background: repeating-linear-gradient(45deg, var(--line) 0 1px, transparent 1px 7px), repeating-linear-gradient(-45deg, var(--line) 0 1px, var(--fill) 1px 7px); }
 .other { background: repeating-linear-gradient(90deg, var(--line) 0 1.5px, var(--fill) 1.5px 7px); }
 table { border-collapse: collapse; font-size: 14px; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-top: 1px solid var(--muted); vertical-align: top; }
 th { font-weight: 400; }
 td.value { font-weight: 600; white-space: nowrap; }
 td.note { color: var(--muted); }
+.ranks { overflow-x: auto; margin-bottom: 10px; }
+.ranks th, .ranks td { white-space: nowrap; text-align: right; }
+.ranks :is(th, td):first-child { text-align: left; }
+.ranks thead th { border-top: 0; color: var(--muted); vertical-align: bottom; }
 @media (max-width: 480px) {
-  tr { display: grid; grid-template-columns: minmax(0, 1fr) max-content; border-top: 1px solid var(--muted); padding: 4px 0; }
-  th, td { border: 0; padding: 0 8px 0 0; }
+  .facts tr { display: grid; grid-template-columns: minmax(0, 1fr) max-content; border-top: 1px solid var(--muted); padding: 4px 0; }
+  .facts :is(th, td) { border: 0; padding: 0 8px 0 0; }
   td.note { grid-column: 1 / -1; }
 }
 `;
@@ -75,14 +80,14 @@ function colourLedger(root, { palettes }, theme) {
   }
 }
 
-function fillLedger(root, { sentence, bars, facts }) {
+function fillLedger(root, { sentence, bars, facts, table }) {
   // The sentence stays the same element: it is what is read aloud when it changes.
   let words = root.querySelector(".sentence");
   if (!words) root.append((words = element("p", { class: "sentence", "aria-live": "polite" })));
   if (words.textContent !== sentence) words.textContent = sentence;
   const longest = Math.max(...bars.map(total));
   words.nextElementSibling?.remove();
-  root.append(element("div", {}, ...bars.map((bar) => barOf(bar, longest)), tableOf(facts)));
+  root.append(element("div", {}, ...bars.map((bar) => barOf(bar, longest)), ...(table ? [ranksOf(table)] : []), tableOf(facts)));
 }
 
 function total(bar) {
@@ -104,7 +109,7 @@ function barOf(bar, longest) {
 }
 
 function classOf(part) {
-  return ["useful", "waiting", "reserved", "hidden"].includes(part.kind) ? part.kind : "other";
+  return ["useful", "waiting", "reserved", "hidden", "rest"].includes(part.kind) ? part.kind : "other";
 }
 
 function wordsOf(part) {
@@ -132,7 +137,15 @@ function tableOf(facts) {
   const rows = facts.map((fact) =>
     element("tr", {}, element("th", { scope: "row" }, fact.label), element("td", { class: "value" }, fact.value), element("td", { class: "note" }, fact.note || "")),
   );
-  return element("table", {}, element("tbody", {}, ...rows));
+  return element("table", { class: "facts" }, element("tbody", {}, ...rows));
+}
+
+/** A table of several columns, the name of each row first. It may be wider than a phone: then it scrolls by itself. */
+function ranksOf({ head, rows }) {
+  const titles = head.map((title) => (title ? element("th", { scope: "col" }, title) : element("td", {})));
+  const lines = rows.map(([name, ...cells]) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell))));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...titles)), element("tbody", {}, ...lines));
+  return element("div", { class: "ranks", tabindex: 0, role: "region", "aria-label": "ranking" }, table);
 }
 
 /** anywidget: the model has "data". */

@@ -56,6 +56,14 @@ def _row(name: str, choice: Choice) -> dict[str, Any]:
     }
 
 
+def shares(row: dict[str, Any]) -> list[float]:
+    """Bubble, exposed all-to-all and SM tax of a row, in parts of it."""
+    return [
+        row["ledger_s"][label] / row["step_s"]
+        for label in ("bubble", "exposed all-to-all", "SM tax")
+    ]
+
+
 def why_first(names: Sequence[str], choices: Sequence[Choice]) -> str:
     """The first of a ranking beside the next that is slower, and the lines of the ledger that make the difference."""
     runs = [
