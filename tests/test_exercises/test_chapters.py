@@ -27,6 +27,7 @@ SIZE = {
     "ch07": r"N = \d+",
     "ch08": r"layers = \d+",
     "ch11": r"P = \d+, m = \d+|layers = \d+",
+    "ch12": r"N = \d+|S = \d+",
     "ch13": r"size = \d+|ranks = \d+",
     "ch14": r"N = \d+",
 }
@@ -41,9 +42,14 @@ NUMBERS = (
         for check in ("choice", "weights", "counts", "places", "starts", "bytes", "spread")
     }
     | {
+        ("ch12", check)
+        for check in ("tasks", "turns", "numbers", "sms", "verdict", "split", "links", "break even")
+    }
+    | {
         ("ch14", check)
         for check in ("prefixes", "rows", "once", "copies", "rings", "rounding", "sums")
     }
+    | {("ch16", check) for check in ("pair", "domain", "choice", "flip", "numbers", "complete")}
 )
 FIRST_LINE = re.compile(r"# rejected by ([A-Za-z0-9, ]+): \S.*")
 
