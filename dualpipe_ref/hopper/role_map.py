@@ -1,19 +1,20 @@
 """Which warps of which block do which of the four tasks of reserved SMs: of the kernels as they are launched.
 
-How many warps a role has comes from what the host launches, what a role waits for from the versions' own tables of roles.
-A test runs each kernel and asks every warp which role it took.
+How many warps a role has comes from what hosts launch and from `comm/queue_warps.py`, what a role waits for from the versions'
+tables of roles. A test runs each kernel and asks every warp which role it took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from dualpipe_ref.comm.direct import COMBINE_WARPS, DISPATCH_WARPS
 from dualpipe_ref.comm.errors import Role
 from dualpipe_ref.comm.kernels import direct_plan, queue_roles
-from dualpipe_ref.comm.kernels.direct_plan import Warps
-from dualpipe_ref.comm.queue_sizes import QueueSizes, usual_sizes
+from dualpipe_ref.comm.queue_sizes import combine_warps, dispatch_warps, sizes_of
+from dualpipe_ref.comm.queue_warps import Task, combine_task, dispatch_task
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.schedule.errors import InputError
 
@@ -31,11 +32,10 @@ TASKS = (FORWARDING, MOVING, REDUCING, LAYING_OUT)
 
 
 class WarpRole(NamedTuple):
-    """Warps of a block that do the same: the `role` by its name in the version's table, the kernel's `function` that they
-    run, how many `warps`, their `tasks`, and what they wait for (`awaits`), in the order in which they do."""
+    """Warps of a block that do the same: the `role` by its name in the version's table, how many `warps`, their `tasks`, and
+    what they wait for (`awaits`), in the order in which they do."""
 
     role: str
-    function: str
     warps: int
     tasks: tuple[str, ...]
     awaits: tuple[str, ...]
@@ -55,108 +55,85 @@ class BlockRoles(NamedTuple):
         return sum(role.warps for role in self.roles)
 
 
+# What each role does. Who prepares a message or a row in its slot moves; who keeps count of slots lays out.
+_TASKS = {
+    "sender": (MOVING, LAYING_OUT),
+    "forwarder": (FORWARDING,),
+    "receiver": (MOVING,),
+    "sender of combine": (MOVING, LAYING_OUT),
+    "forwarder of combine": (FORWARDING, REDUCING),
+    "receiver of combine": (MOVING, REDUCING),
+    "dispatch forwarder": (FORWARDING,),
+    "dispatch forwarder coordinator": (LAYING_OUT,),
+    "dispatch sender": (MOVING,),
+    "dispatch sender coordinator": (LAYING_OUT,),
+    "dispatch receiver": (MOVING,),
+    "combine forwarder": (FORWARDING, REDUCING),
+    "combine forwarder coordinator": (LAYING_OUT,),
+    "combine sender": (MOVING,),
+    "combine receiver": (MOVING, REDUCING),
+    "combine receiver coordinator": (LAYING_OUT,),
+}
+
+
 def role_map(version: str, topology: Topology, num_sms: int = 20) -> list[BlockRoles]:
     """Dispatch, then combine, of "direct" or "queues" with `num_sms` blocks a rank, in the usual sizes.
 
     Raises `InputError` for another version.
 
     >>> for block in role_map("queues", Topology(8, 8)):
-    ...     print(block.kernel, block.which, [(one.warps, one.function) for one in block.roles])
-    dispatch even blocks [(8, 'forwarder'), (1, 'forwarder_coordinator')]
-    dispatch odd blocks [(7, 'sender'), (1, 'sender_coordinator'), (8, 'receiver')]
-    combine even blocks [(16, 'forwarder'), (1, 'forwarder_coordinator')]
-    combine odd blocks [(8, 'nvl_sender'), (15, 'receiver'), (1, 'receiver_coordinator')]
+    ...     print(block.kernel, block.which, *(f"{one.warps} {one.role}" for one in block.roles), sep=", ")
+    dispatch, even blocks, 8 dispatch forwarder, 1 dispatch forwarder coordinator
+    dispatch, odd blocks, 7 dispatch sender, 1 dispatch sender coordinator, 8 dispatch receiver
+    combine, even blocks, 16 combine forwarder, 1 combine forwarder coordinator
+    combine, odd blocks, 8 combine sender, 15 combine receiver, 1 combine receiver coordinator
     """
     if version == "direct":
         return _direct(num_sms)
     if version == "queues":
-        return _queues(usual_sizes(topology, num_sms), topology, num_sms)
+        return _queues(topology, num_sms)
     raise InputError("a version is direct or queues", repr(version), "direct")
 
 
 def _direct(num_sms: int) -> list[BlockRoles]:
-    role = _of(direct_plan.ROLES)
-
-    def block(kernel: str, warps: Warps, *roles: tuple[str, str, tuple[str, ...]]) -> BlockRoles:
-        found = (
-            role(name, function, count, tasks)
-            for (name, function, tasks), count in zip(roles, warps, strict=True)
-        )
-        return BlockRoles(kernel, "every block", num_sms, tuple(found))
-
-    return [
-        block(
-            "dispatch",
-            DISPATCH_WARPS,
-            ("sender", "send", (MOVING, LAYING_OUT)),
-            ("forwarder", "forward", (FORWARDING,)),
-            ("receiver", "receive", (MOVING,)),
-        ),
-        block(
-            "combine",
-            COMBINE_WARPS,
-            ("sender of combine", "give_back", (MOVING, LAYING_OUT)),
-            ("forwarder of combine", "add_in_node", (FORWARDING, REDUCING)),
-            ("receiver of combine", "add_at_home", (MOVING, REDUCING)),
-        ),
-    ]
+    """Every block is alike: senders, forwarders, receivers."""
+    found = []
+    for kernel, warps, end in (
+        ("dispatch", DISPATCH_WARPS, ""),
+        ("combine", COMBINE_WARPS, " of combine"),
+    ):
+        names = [f"{name}{end}" for name in ("sender", "forwarder", "receiver")]
+        roles = [_role(*one, direct_plan.ROLES) for one in zip(names, warps, strict=True)]
+        found.append(BlockRoles(kernel, "every block", num_sms, tuple(roles)))
+    return found
 
 
-def _queues(sizes: QueueSizes, topology: Topology, num_sms: int) -> list[BlockRoles]:
-    role, gpus, half = _of(queue_roles.ROLES), topology.gpus_per_node, num_sms // 2
-    out, back = sizes
-    return [
-        BlockRoles(
-            "dispatch",
-            "even blocks",
-            half,
-            (
-                role("dispatch forwarder", "forwarder", gpus, (FORWARDING,)),
-                role("dispatch forwarder coordinator", "forwarder_coordinator", 1, (LAYING_OUT,)),
-            ),
-        ),
-        BlockRoles(
-            "dispatch",
-            "odd blocks",
-            half,
-            (
-                role("dispatch sender", "sender", out.senders, (MOVING,)),
-                role("dispatch sender coordinator", "sender_coordinator", 1, (LAYING_OUT,)),
-                role("dispatch receiver", "receiver", gpus, (MOVING,)),
-            ),
-        ),
-        BlockRoles(
-            "combine",
-            "even blocks",
-            half,
-            (
-                role(
-                    "combine forwarder",
-                    "forwarder",
-                    topology.nodes * back.large_warp,
-                    (FORWARDING, REDUCING),
-                ),
-                role("combine forwarder coordinator", "forwarder_coordinator", 1, (LAYING_OUT,)),
-            ),
-        ),
-        BlockRoles(
-            "combine",
-            "odd blocks",
-            half,
-            (
-                role("combine sender", "nvl_sender", gpus, (MOVING,)),
-                role("combine receiver", "receiver", back.receivers, (MOVING, REDUCING)),
-                role("combine receiver coordinator", "receiver_coordinator", 1, (LAYING_OUT,)),
-            ),
-        ),
-    ]
+def _queues(topology: Topology, num_sms: int) -> list[BlockRoles]:
+    """Blocks 0 and 1 stand for all even and all odd ones."""
+    out, back = sizes_of(None, topology, num_sms)
+    nodes, gpus = topology.nodes, topology.gpus_per_node
+    found = []
+    for number, which in enumerate(("even blocks", "odd blocks")):
+        tasks = [
+            dispatch_task(number, warp, gpus, out.senders)
+            for warp in range(dispatch_warps(out, topology))
+        ]
+        found.append(BlockRoles("dispatch", which, num_sms // 2, _counted(tasks)))
+    for number, which in enumerate(("even blocks", "odd blocks")):
+        tasks = [
+            combine_task(number, warp, nodes, gpus, back.large_warp, back.receivers)
+            for warp in range(combine_warps(back, topology))
+        ]
+        found.append(BlockRoles("combine", which, num_sms // 2, _counted(tasks)))
+    return found
 
 
-def _of(table: Sequence[Role]) -> Callable[[str, str, int, tuple[str, ...]], WarpRole]:
-    """Makes roles that wait for what the table says; one that is not in it never waits."""
+def _counted(tasks: Sequence[Task | None]) -> tuple[WarpRole, ...]:
+    names = [task.role for task in tasks if task is not None]
+    return tuple(_role(name, len(list(some)), queue_roles.ROLES) for name, some in groupby(names))
 
-    def made(name: str, function: str, warps: int, tasks: tuple[str, ...]) -> WarpRole:
-        awaits = tuple(role.awaits for role in table if role.name == name)
-        return WarpRole(name, function, warps, tasks, awaits)
 
-    return made
+def _role(name: str, warps: int, table: Sequence[Role]) -> WarpRole:
+    """It waits for what the table says; a role that is not in it never waits."""
+    awaits = tuple(role.awaits for role in table if role.name == name)
+    return WarpRole(name, warps, _TASKS[name], awaits)

@@ -31,16 +31,41 @@ KERNELS = {
     ("queues", "dispatch"): queue_dispatch.dispatch,
     ("queues", "combine"): queue_combine.combine,
 }
+# The functions of the kernels that are the roles.
+FUNCTIONS = {
+    ("direct", "dispatch"): {"send": "sender", "forward": "forwarder", "receive": "receiver"},
+    ("direct", "combine"): {
+        "give_back": "sender of combine",
+        "add_in_node": "forwarder of combine",
+        "add_at_home": "receiver of combine",
+    },
+    ("queues", "dispatch"): {
+        "forwarder": "dispatch forwarder",
+        "forwarder_coordinator": "dispatch forwarder coordinator",
+        "sender": "dispatch sender",
+        "sender_coordinator": "dispatch sender coordinator",
+        "receiver": "dispatch receiver",
+    },
+    ("queues", "combine"): {
+        "forwarder": "combine forwarder",
+        "forwarder_coordinator": "combine forwarder coordinator",
+        "nvl_sender": "combine sender",
+        "receiver": "combine receiver",
+        "receiver_coordinator": "combine receiver coordinator",
+    },
+}
 TABLES = {"direct": direct_plan.ROLES, "queues": queue_roles.ROLES}
 
 
-def taken(kernel: Callable[..., Any], plan: Any, block: int, warp: int, names: set[str]) -> str:
+def taken(
+    kernel: Callable[..., Any], plan: Any, block: int, warp: int, names: dict[str, str]
+) -> str:
     """The role that one warp of one block takes when the kernel runs: its functions named `names` write it down."""
     found: list[str] = []
 
     def stub(name: str) -> Callable[..., Any]:
         if name in names:
-            return lambda *_: found.append(name)
+            return lambda *_: found.append(names[name])
         values: dict[str, Any] = {
             "warp": warp,
             "block_of": block,
@@ -92,7 +117,7 @@ def disagreements(
     found, covered = [], {"dispatch": 0, "combine": 0}
     for one in shown:
         kernel = KERNELS[version, one.kernel]
-        names = {role.function for other in shown for role in other.roles}
+        names = FUNCTIONS[version, one.kernel]
         plan, warps = launched(version, one.kernel, topology, num_sms)
         numbers = {
             "even blocks": range(0, num_sms, 2),
@@ -101,7 +126,7 @@ def disagreements(
         }[one.which]
         assert len(numbers) == one.blocks
         covered[one.kernel] += one.blocks
-        said = [role.function for role in one.roles for _ in range(role.warps)]
+        said = [role.role for role in one.roles for _ in range(role.warps)]
         said += [""] * (warps - len(said))
         for block in (numbers[0], numbers[-1]):
             took = [taken(kernel, plan, block, warp, names) for warp in range(warps)]
