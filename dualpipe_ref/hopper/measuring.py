@@ -27,9 +27,10 @@ from dualpipe_ref.hopper.arithmetic import (
     dispatch_traffic,
 )
 from dualpipe_ref.hopper.driver import Driver
+from dualpipe_ref.hopper.kernel_records import KernelBlock, KernelRecords, recording
 from dualpipe_ref.hopper.replay import Launch, Listening, Zero
 from dualpipe_ref.hopper.reserve import Half
-from dualpipe_ref.hopper.sm_map import SmMap
+from dualpipe_ref.hopper.sm_map import Ran, SmMap
 
 VERSIONS = ("direct", "queues")
 ROLES = {"direct": direct_plan.ROLES, "queues": queue_roles.ROLES}
@@ -88,6 +89,7 @@ class Exchanged:
     dispatched: list[Tensor]
     combined: list[Tensor]
     sources: list[Tensor]
+    lanes: int
 
     def check(self) -> None:
         """Raises `CommTimeout` where a wait gave up, `RuntimeError` where results are not those of the first run."""
@@ -107,10 +109,41 @@ class Exchanged:
             if isinstance(step, Launch):
                 check_blocks(step.blocks, self.topology.ranks, half.sms)
 
+    def recording(self) -> Recording:
+        """The same exchange, whose kernels write down where and when they run; this one goes on without."""
+        ranks = self.topology.ranks
+        dispatch, of_dispatch = recording(self.dispatch, ranks, self.lanes)
+        combine, of_combine = recording(self.combine, ranks, self.lanes)
+        made = replace(self, dispatch=dispatch, combine=combine)
+        return Recording(made, {"dispatch": of_dispatch, "combine": of_combine})
+
     def spoil(self, phase: str) -> None:
         """Make the results of dispatch or combine wrong, so that `check` sees whether they were made again."""
         for one in {"dispatch": self.received, "combine": self.sums}[phase]:
             one.fill_(float("nan"))
+
+
+class Recording(NamedTuple):
+    """An exchange that records, and by phase what its launches write down each time that they are started."""
+
+    made: Exchanged
+    records: dict[str, list[KernelRecords]]
+
+    def clear(self) -> None:
+        """Forget what was written, so that a launch that writes nothing is found out."""
+        for one in self._all():
+            one.clear()
+
+    def ran(self, phase: str) -> list[Ran]:
+        """Where the blocks of a phase ran. Raises `InputError` where one wrote nothing."""
+        return [block for one in self.records[phase] for block in one.ran()]
+
+    def kernel_blocks(self) -> list[KernelBlock]:
+        """All blocks of both phases, for `kernel_trace`."""
+        return [block for one in self._all() for block in one.kernel_blocks()]
+
+    def _all(self) -> list[KernelRecords]:
+        return [one for some in self.records.values() for one in some]
 
 
 class Machine(Protocol):
@@ -163,6 +196,12 @@ class Machine(Protocol):
         """Run blocks on both halves at once and ask them where they are."""
         ...
 
+    def probe_kernels(
+        self, made: Exchanged, communication: Half, compute: Half
+    ) -> dict[str, SmMap]:
+        """The same of dispatch and of combine: the map of each, by what its own blocks write beside those that ask."""
+        ...
+
 
 def exchanged(
     version: str, transport: Transport, shape: Shape, blocks: int, small: bool
@@ -198,6 +237,7 @@ def exchanged(
         [one.clone() for one in rows],
         [one.clone() for one in sums],
         sources,
+        transport.lanes,
     )
 
 

@@ -7,13 +7,13 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dualpipe_ref.comm.kernels.plain_copy import PlainCopyPlan, plain_copy
-from dualpipe_ref.comm.kernels.who_ran import WORDS, WhoRanPlan, who_ran
+from dualpipe_ref.comm.kernels.who_ran import WhoRanPlan, who_ran
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
 from dualpipe_ref.hopper.emulated_driver import EmulatedDriver
+from dualpipe_ref.hopper.kernel_records import empty_records
 from dualpipe_ref.hopper.measuring import (
     TINY,
     Exchanged,
@@ -28,7 +28,7 @@ from dualpipe_ref.hopper.reserve import Half
 from dualpipe_ref.hopper.sm_map import Ran, SmMap, ran, sm_map
 
 LANES = 8
-STAY = 200
+STAY, PROBE_THREADS = 200, 4
 
 
 class OnEmulator:
@@ -47,20 +47,29 @@ class OnEmulator:
 
     def exchange(self, version: str, topology: Topology, blocks: int) -> Exchanged:
         # Threads cost time here: the fewest blocks do for any number. Queues have two for each channel.
-        transport = Emulated(topology, lanes=LANES, link="copying")
+        transport = Emulated(topology, lanes=LANES, link="copying", one_gpu=True)
         made = exchanged(
             version, transport, self.shape, 1 if version == "direct" else 2, small=True
         )
-        self._transports[id(made)] = transport
+        # All that is made of an exchange has its heaps.
+        self._transports[id(made.heaps)] = transport
         return made
 
     def works(self, made: Exchanged, half: Half) -> tuple[Work, Work]:
         made.check_fits(half)
-        transport = self._transports[id(made)]
-        return (
-            Work(half, lambda stream: again(transport, made.dispatch)),
-            Work(half, lambda stream: again(transport, made.combine)),
+        transport, first = (
+            self._transports[id(made.heaps)],
+            self.driver.sms_of(half.stream).start,
         )
+
+        def work(steps: Any) -> Work:
+            def start(stream: Any) -> None:
+                transport.first_sm = first
+                again(transport, steps)
+
+            return Work(half, start)
+
+        return work(made.dispatch), work(made.combine)
 
     def copy(self, half: Half, blocks: int, threads: int, size: int) -> Work:
         blocks = min(blocks, 4)
@@ -107,18 +116,31 @@ class OnEmulator:
         return median(took)
 
     def probe(self, communication: Half, compute: Half) -> SmMap:
-        mine, theirs = (self.driver.sms_of(half.stream) for half in (communication, compute))
-        if self.driver.open[communication.stream] is None:
-            # No context says where blocks go: those that come first get the first SMs, and keep them if they own them.
-            mine = range(communication.sms)
-            theirs = range(communication.sms if communication.owns_sm else 0, self.driver.gpu.sms)
+        mine = self.driver.sms_of(communication.stream)[: communication.sms]
+        theirs = self._left(communication, compute)
         return sm_map(self.driver.gpu.sms, _probed(mine), _probed(theirs))
+
+    def probe_kernels(
+        self, made: Exchanged, communication: Half, compute: Half
+    ) -> dict[str, SmMap]:
+        kept, theirs = made.recording(), self._left(communication, compute)
+        found = {}
+        for phase, work in zip(kept.records, self.works(kept.made, communication), strict=True):
+            kept.clear()
+            work.start(communication.stream)
+            found[phase] = sm_map(self.driver.gpu.sms, kept.ran(phase), _probed(theirs))
+        return found
+
+    def _left(self, communication: Half, compute: Half) -> range:
+        """The SMs of computation. Where no context says so, it has all but those that others own."""
+        sms = self.driver.sms_of(compute.stream)
+        return sms[communication.sms :] if communication.owns_sm else sms
 
 
 def _probed(sms: range) -> list[Ran]:
-    records: Tensor = torch.full((len(sms), WORDS), -1)
+    records = empty_records(len(sms), PROBE_THREADS, PROBE_THREADS)
     plan = WhoRanPlan(0, len(sms), records.data_ptr(), STAY)
     Emulated(Topology(1, 1), first_sm=sms.start).launch(
-        who_ran, plan, blocks=len(sms), threads=4, tensors=[records]
+        who_ran, plan, blocks=len(sms), threads=PROBE_THREADS, tensors=[records]
     )
     return ran(records.tolist())

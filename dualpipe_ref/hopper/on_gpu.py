@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from dualpipe_ref.comm.kernels.plain_copy import PlainCopyPlan, plain_copy
-from dualpipe_ref.comm.kernels.who_ran import WORDS, WhoRanPlan, who_ran
+from dualpipe_ref.comm.kernels.who_ran import WhoRanPlan, who_ran
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport import copying, gpu
 from dualpipe_ref.comm.transport.one_gpu import OneGpu
 from dualpipe_ref.hopper.cuda_driver import CudaDriver
+from dualpipe_ref.hopper.kernel_records import empty_records
 from dualpipe_ref.hopper.measuring import (
     V3,
     Exchanged,
@@ -29,7 +30,7 @@ from dualpipe_ref.hopper.measuring import (
 )
 from dualpipe_ref.hopper.replay import start
 from dualpipe_ref.hopper.reserve import Half
-from dualpipe_ref.hopper.sm_map import Ran, SmMap, ran, sm_map
+from dualpipe_ref.hopper.sm_map import SmMap, ran, sm_map
 
 # So that everything is in its queue before the first work begins: about a millisecond at 1.8 GHz.
 GATE_CYCLES = 2_000_000
@@ -131,27 +132,40 @@ class OnGpu:
         return median(self._once(works, streams, beside) for _ in range(runs))
 
     def probe(self, communication: Half, compute: Half) -> SmMap:
-        sms = self.driver.gpu.sms
         mine = self._records(communication.sms)
-        theirs = self._records(PROBE_ROUNDS * sms)
-
-        def work(half: Half, records: Tensor, stay: int, together: bool) -> Work:
-            plan = WhoRanPlan(0, len(records), records.data_ptr(), stay)
-            return Work(
-                half,
-                lambda stream: self._launch(
-                    who_ran, plan, len(records), PROBE_THREADS, stream, half.owns_sm, together
-                ),
-            )
-
-        first = work(communication, mine, STAY_NS, True)
-        second = work(compute, theirs, SHORT_STAY_NS, False)
+        theirs = self._records(PROBE_ROUNDS * self.driver.gpu.sms)
+        first = self._asking(communication, mine, STAY_NS, together=True)
+        second = self._asking(compute, theirs, SHORT_STAY_NS, together=False)
         for _ in range(2):  # the first time it is compiled
             self._once((first, second), [communication.torch(), compute.torch()])
-        return sm_map(sms, _ran(mine), _ran(theirs))
+        return sm_map(self.driver.gpu.sms, ran(mine.tolist()), ran(theirs.tolist()))
+
+    def probe_kernels(
+        self, made: Exchanged, communication: Half, compute: Half
+    ) -> dict[str, SmMap]:
+        kept = made.recording()
+        theirs = self._records(PROBE_ROUNDS * self.driver.gpu.sms)
+        second = self._asking(compute, theirs, SHORT_STAY_NS, together=False)
+        found = {}
+        for phase, work in zip(kept.records, self.works(kept.made, communication), strict=True):
+            for _ in range(2):
+                kept.clear()
+                self._once((work, second), [communication.torch(), compute.torch()])
+            found[phase] = sm_map(self.driver.gpu.sms, kept.ran(phase), ran(theirs.tolist()))
+        return found
+
+    def _asking(self, half: Half, records: Tensor, stay: int, together: bool) -> Work:
+        """Blocks that stay for so many nanoseconds and write down where."""
+        plan = WhoRanPlan(0, len(records), records.data_ptr(), stay)
+        return Work(
+            half,
+            lambda stream: self._launch(
+                who_ran, plan, len(records), PROBE_THREADS, stream, half.owns_sm, together
+            ),
+        )
 
     def _records(self, blocks: int) -> Tensor:
-        return torch.full((blocks, WORDS), -1, device=self.device)
+        return empty_records(blocks, PROBE_THREADS, gpu.LANES, self.device)
 
     def _launch(
         self,
@@ -212,7 +226,3 @@ def told(taken: int) -> Iterator[bool]:
         yield True
     finally:
         tell(None)
-
-
-def _ran(records: Tensor) -> list[Ran]:
-    return ran(records.tolist())

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from dualpipe_ref.schedule.errors import InputError, require_int
 
 COMMUNICATION, COMPUTE, BOTH, NEITHER = "communication", "computation", "both", "neither"
+# What stands in a record until somebody writes it.
+NOTHING = -1
 
 
 class Ran(NamedTuple):
@@ -97,18 +99,29 @@ def roles_of(written: Mapping[str, Sequence[int]], sms: int) -> list[str]:
     return roles
 
 
-def ran(records: Iterable[Sequence[int]]) -> list[Ran]:
-    """What `kernels.who_ran` left. Raises `InputError` where a block wrote nothing.
+def ran(records: Iterable[Sequence[Sequence[int]]]) -> list[Ran]:
+    """Of each block its SM, the first begin and the last end of its warps, as `kernels.who_ran` has them write it down.
 
-    >>> ran([[4, 100, 200]])
-    [Ran(sm=4, began=100, ended=200)]
+    `records` are [blocks, warps, words]. Raises `InputError` where a warp wrote nothing, and where warps of one block
+    were on several SMs, which no GPU does: then somebody else wrote there.
+
+    >>> ran([[[4, 100, 200], [4, 101, 250]]])
+    [Ran(sm=4, began=100, ended=250)]
     """
-    found = []
-    for block, record in enumerate(records):
-        if record[0] < 0:
-            raise InputError("each block writes down its SM", f"nothing of block {block}")
-        found.append(Ran(*record))
-    return found
+    return [_of_block(block, warps) for block, warps in enumerate(records)]
+
+
+def _of_block(block: int, warps: Sequence[Sequence[int]]) -> Ran:
+    for warp, (sm, began, ended, *_) in enumerate(warps):
+        if NOTHING in (sm, began, ended):
+            raise InputError(
+                "each warp writes down its SM, its begin and its end",
+                f"{sm}, {began}, {ended} of warp {warp} of block {block}",
+            )
+    sms = sorted({words[0] for words in warps})
+    if len(sms) > 1:
+        raise InputError("a block stays on its SM", f"block {block} on SMs {sms}")
+    return Ran(sms[0], min(words[1] for words in warps), max(words[2] for words in warps))
 
 
 def _role(communicates: bool, computes: bool) -> str:

@@ -87,14 +87,20 @@ def write_trace(
     ...     [entry.name for entry in Path(folder).iterdir()]
     ['run.json']
     """
-    text = json.dumps(trace_events(timeline, name=name), separators=(",", ":"), allow_nan=False)
-    write_text(Path(path), text + "\n")
+    write_events(trace_events(timeline, name=name), Path(path))
+
+
+def write_events(trace: dict[str, Any], path: Path) -> None:
+    """Write any trace to `path`, whole or not at all."""
+    write_text(path, json.dumps(trace, separators=(",", ":"), allow_nan=False) + "\n")
+
+
+def metadata(kind: str, thread: int, **args: object) -> TraceEvent:
+    """What a viewer is told of the run or of one of its threads: `kind` is such as "thread_name"."""
+    return {"ph": "M", "name": kind, "pid": PROCESS, "tid": thread, "ts": 0, "args": args}
 
 
 def _names(schedule: Schedule, run: str) -> Iterator[TraceEvent]:
-    def metadata(kind: str, rank: int, **args: object) -> TraceEvent:
-        return {"ph": "M", "name": kind, "pid": PROCESS, "tid": rank, "ts": 0, "args": args}
-
     yield metadata("process_name", 0, name=run)
     for rank in range(schedule.ranks):
         yield metadata("thread_name", rank, name=f"rank {rank}")

@@ -8,6 +8,7 @@ import pytest
 
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.hopper.cuda_driver import split_rule
+from dualpipe_ref.hopper.kernel_records import empty_records
 from dualpipe_ref.hopper.measuring import Shape, check_torch_ways
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import GREEN, OWNED, PLAIN, Reservation, nearest_split, reserve
@@ -91,18 +92,18 @@ def test_what_numba_launches_stays_in_its_half(machine: Any) -> None:
     import torch
 
     from dualpipe_ref.comm.kernels.compiled import jitted
-    from dualpipe_ref.comm.kernels.who_ran import SM, WORDS, WhoRanPlan, who_ran
+    from dualpipe_ref.comm.kernels.who_ran import SM, WhoRanPlan, who_ran
 
     kernel = jitted(who_ran, threads=128)
     with reserved(machine, 16, GREEN) as made:
         seen = []
         for half in (made.communication, made.compute):
             blocks = 4 * machine.driver.gpu.sms
-            records = torch.full((blocks, WORDS), -1, device="cuda")
+            records = empty_records(blocks, threads=128, lanes=32, device="cuda")
             torch.cuda.synchronize()
             kernel[blocks, 128, half.numba()](WhoRanPlan(0, blocks, records.data_ptr(), 50_000))
             torch.cuda.synchronize()
-            seen.append(set(records[:, SM].tolist()))
+            seen.append(set(records[:, :, SM].flatten().tolist()))
     assert not seen[0] & seen[1]
     assert len(seen[0]) == made.given.given
     assert -1 not in seen[0] | seen[1]

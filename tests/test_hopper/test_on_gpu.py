@@ -80,14 +80,21 @@ class Fake:
         kinds = ("grid", "together", "owns_sm")
         self.log.append(("launch", number, kernel.__name__, *(given[one] for one in kinds)))
         if kernel is who_ran:
-            sms = self.driver.sms_of(number)
-            words = [
-                word for block in range(given["grid"]) for word in (sms[block % len(sms)], 5, 9)
-            ]
-            ctypes.memmove(plan.records, (ctypes.c_int64 * len(words))(*words), 8 * len(words))
-            assert len(words) == WORDS * given["grid"]
+            self.write_records(plan.records, number, given["grid"], given["threads"])
         elif kernel is plain_copy:
             ctypes.memmove(plan.target, plan.source, plan.size)
+
+    def write_records(self, address: int, number: int, grid: int, threads: int) -> None:
+        """What warps of blocks on the SMs of a stream would write."""
+        sms = self.driver.sms_of(number)
+        words = [
+            word
+            for block in range(grid)
+            for _ in range(threads // gpu.LANES)
+            for word in (sms[block % len(sms)], 5, 9, *[-1] * (gpu.LANES - WORDS))
+        ]
+        assert len(words) == grid * threads
+        ctypes.memmove(address, (ctypes.c_int64 * len(words))(*words), 8 * len(words))
 
 
 @pytest.fixture

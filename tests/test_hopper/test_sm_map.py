@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualpipe_ref.comm.kernels.who_ran import WORDS, WhoRanPlan, who_ran
+from dualpipe_ref.comm.kernels.who_ran import WhoRanPlan, who_ran
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
+from dualpipe_ref.hopper.kernel_records import empty_records
 from dualpipe_ref.hopper.sm_map import (
     BOTH,
     COMMUNICATION,
@@ -27,7 +27,7 @@ from dualpipe_ref.schedule.errors import InputError
 
 def blocks_on(first: int, count: int) -> list[Ran]:
     """What blocks of the real kernel write where they have the SMs from `first` on."""
-    records = torch.full((count, WORDS), -1)
+    records = empty_records(count, threads=4, lanes=4)
     plan = WhoRanPlan(0, count, records.data_ptr(), 100)
     Emulated(Topology(1, 1), first_sm=first, sms_per_rank=count).launch(
         who_ran, plan, blocks=count, threads=4, tensors=[records]
@@ -65,8 +65,15 @@ def test_what_cannot_be_is_named() -> None:
         sm_map(132, [Ran(132, 0, 1)], [])
     with pytest.raises(InputError, match="ends after it began; got 5 to 4 on SM 0"):
         sm_map(1, [], [Ran(0, 5, 4)])
-    with pytest.raises(InputError, match="writes down its SM; got nothing of block 1"):
-        ran([[0, 1, 2], [-1, -1, -1]])
+
+
+def test_records_that_no_block_can_have_written_are_refused() -> None:
+    assert ran([[[3, 5, 9], [3, 4, 8]]]) == [Ran(3, 4, 9)]
+    for missing in ([-1, -1, -1], [3, 4, -1], [3, -1, 9]):
+        with pytest.raises(InputError, match=r"of warp 1 of block 1$"):
+            ran([[[0, 1, 2], [0, 1, 2]], [[3, 1, 2], missing]])
+    with pytest.raises(InputError, match=r"a block stays on its SM; got block 0 on SMs \[3, 4\]"):
+        ran([[[3, 1, 2], [4, 1, 2]]])
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "print"])

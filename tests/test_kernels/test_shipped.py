@@ -60,6 +60,15 @@ def test_it_has_flags(case: Case) -> None:
         assert "mov.u64" in codes
 
 
+@by_case
+def test_it_can_write_down_where_it_ran(case: Case) -> None:
+    """All but the yardstick, whose threads have no register to spare."""
+    has = "records" in case.shipped.plan._fields
+    assert has == (case.shipped.name != "plain copy")
+    places = [one for one in read(case).instructions() if "%smid" in one.operands]
+    assert len(places) == int(has)
+
+
 def test_every_kernel_of_the_package_is_listed() -> None:
     """A kernel is a function of a plan alone that no kernel calls."""
     found = set()

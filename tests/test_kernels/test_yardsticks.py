@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualpipe_ref.comm.kernels.plain_copy import PlainCopyPlan, plain_copy
-from dualpipe_ref.comm.kernels.who_ran import BEGAN, ENDED, SM, WORDS, WhoRanPlan, who_ran
+from dualpipe_ref.comm.kernels.who_ran import BEGAN, ENDED, SM, WhoRanPlan, who_ran
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
+from dualpipe_ref.hopper.kernel_records import empty_records
 
 
 def records(blocks: int, stay: int, **options: Any) -> torch.Tensor:
-    made = torch.full((blocks, WORDS), -1)
+    made = empty_records(blocks, threads=8, lanes=4)
     plan = WhoRanPlan(0, blocks, made.data_ptr(), stay)
     Emulated(Topology(1, 1), **options).launch(
         who_ran, plan, blocks=blocks, threads=8, tensors=[made]
@@ -26,15 +27,16 @@ def records(blocks: int, stay: int, **options: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_each_block_says_where_it_ran_and_how_long(seed: int) -> None:
-    found = records(6, stay=500, seed=seed, first_sm=3)
-    assert found[:, SM].tolist() == [3, 4, 5, 6, 7, 8]
+    both = records(6, stay=500, seed=seed, first_sm=3)
+    assert both[:, :, SM].tolist() == [[sm, sm] for sm in (3, 4, 5, 6, 7, 8)]
+    found = both[:, 0]  # the warp that stays
     assert ((found[:, ENDED] - found[:, BEGAN]) >= 500).all()
     # All were there at once: the last began before the first ended.
     assert found[:, BEGAN].max() < found[:, ENDED].min()
 
 
 def test_a_block_that_need_not_stay_does_not() -> None:
-    assert (records(2, stay=0)[:, ENDED] < 500).all()
+    assert (records(2, stay=0)[:, :, ENDED] < 500).all()
 
 
 @settings(max_examples=25)

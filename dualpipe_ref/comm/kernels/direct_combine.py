@@ -34,12 +34,14 @@ from dualpipe_ref.comm.kernels.machine import cuda, device, ptx
 from dualpipe_ref.comm.kernels.moving import block_of, lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import copy_input, copy_words, heap_of, own
 from dualpipe_ref.comm.kernels.waiting import TAIL, Who, all_lanes, wait, wait_behind
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 
 ROWS, WEIGHTS, SUMS, SUMMED_WEIGHTS = REST, REST + 1, REST + 2, REST + 3
 
 
 def combine(plan):
     """Every warp of a launch takes its role."""
+    write_began(plan)
     rank, block, me, warps = rank_of(plan), block_of(plan), warp(), plan.warps
     if me < warps.first:
         give_back(plan, rank, block * warps.first + me)
@@ -47,6 +49,7 @@ def combine(plan):
         add_in_node(plan, rank, block * warps.second + me - warps.first)
     else:
         add_at_home(plan, rank, block * warps.third + me - warps.first - warps.second)
+    write_ended(plan)
 
 
 @device

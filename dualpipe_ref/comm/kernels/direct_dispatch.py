@@ -36,10 +36,12 @@ from dualpipe_ref.comm.kernels.machine import FULL, cuda, device, ptx
 from dualpipe_ref.comm.kernels.moving import block_of, copy, lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import Inputs, Outputs, heap_of, own, pack, unpack
 from dualpipe_ref.comm.kernels.waiting import TAIL, Who, all_lanes, wait, wait_behind
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 
 
 def dispatch(plan):
     """Every warp of a launch takes its role."""
+    write_began(plan)
     rank, block, me, warps = rank_of(plan), block_of(plan), warp(), plan.warps
     if me < warps.first:
         send(plan, rank, block * warps.first + me)
@@ -47,6 +49,7 @@ def dispatch(plan):
         forward(plan, rank, block * warps.second + me - warps.first)
     else:
         receive(plan, rank, block * warps.third + me - warps.first - warps.second)
+    write_ended(plan)
 
 
 @device

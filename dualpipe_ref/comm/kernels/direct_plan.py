@@ -54,7 +54,7 @@ class DirectWords(NamedTuple):
 
 
 class DirectPlan(NamedTuple):
-    """What both kernels are told. `run` messages travel in one put and are published at once."""
+    """What both kernels are told. `run` messages travel in one put and are published at once. `records`: see `who_ran`."""
 
     first_rank: int
     blocks: int
@@ -72,6 +72,7 @@ class DirectPlan(NamedTuple):
     warps: Warps
     message: Parts
     words: DirectWords
+    records: int = 0
 
 
 class Route(NamedTuple):

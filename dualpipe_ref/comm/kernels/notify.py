@@ -16,6 +16,7 @@ from dualpipe_ref.comm.kernels.message import VECTOR, rounded_up
 from dualpipe_ref.comm.kernels.moving import lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import heap_of
 from dualpipe_ref.comm.kernels.waiting import COUNT, Who, all_lanes, wait, wait_behind
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 from dualpipe_ref.comm.topology import Topology
 
 PASSING, RECEIVING = 0, 1
@@ -36,7 +37,7 @@ class NotifyWords(NamedTuple):
 
 
 class NotifyPlan(NamedTuple):
-    """What the kernel is told."""
+    """What the kernel is told. `records`: see `who_ran`."""
 
     first_rank: int
     blocks: int
@@ -48,6 +49,7 @@ class NotifyPlan(NamedTuple):
     nodes: int
     gpus: int
     words: NotifyWords
+    records: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,15 @@ class NotifyArea:
 
 
 def notify(plan):
-    """One block a rank; its warps share nodes, then source ranks. Nobody waits before it has sent and passed on."""
-    rank = rank_of(plan)
-    warps = cuda.blockDim.x // cuda.warpsize
+    """One block a rank."""
+    write_began(plan)
+    tell(plan, rank_of(plan), cuda.blockDim.x // cuda.warpsize)
+    write_ended(plan)
+
+
+@device
+def tell(plan, rank, warps):
+    """Its warps share nodes, then source ranks. Nobody waits before it has sent and passed on."""
     for node in range(warp(), plan.nodes, warps):
         send_record(plan, rank, node)
     for node in range(warp(), plan.nodes, warps):

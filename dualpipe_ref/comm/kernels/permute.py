@@ -10,6 +10,7 @@ from typing import NamedTuple
 from dualpipe_ref.comm.kernels.machine import cuda, device, element, ptx
 from dualpipe_ref.comm.kernels.moving import block_of, lane, rank_of, warp
 from dualpipe_ref.comm.kernels.packing import copy_input, own
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 
 # Fields of a rank's row of the table. `RECEIVED` [M, H] and `ORDERED` [P, H] are read in one way and written in the other;
 # `SOURCES` [P] and `PLACES` [M, K] int64 say who belongs to whom, -1 for nobody; `WEIGHTS` [P] float32.
@@ -17,7 +18,7 @@ RECEIVED, ORDERED, SOURCES, PLACES, WEIGHTS, RECEIVED_HERE, ORDERED_HERE = range
 
 
 class PermutePlan(NamedTuple):
-    """What both kernels are told; `has_weights` is 0 where rows are added as they are."""
+    """What both kernels are told; `has_weights` is 0 where rows are added as they are. `records`: see `who_ran`."""
 
     first_rank: int
     blocks: int
@@ -31,10 +32,12 @@ class PermutePlan(NamedTuple):
     row_bytes: int
     experts_per_token: int
     has_weights: int
+    records: int = 0
 
 
 def permute(plan):
     """A warp an ordered row: the received row that it is a copy of, or zeros where it fills an expert's block up."""
+    write_began(plan)
     rank, size = rank_of(plan), plan.row_bytes
     received, ordered = own(plan, rank, RECEIVED), own(plan, rank, ORDERED)
     sources = own(plan, rank, SOURCES)
@@ -44,10 +47,12 @@ def permute(plan):
             copy_input(ordered + row * size, received + source * size, size)
         else:
             clear(ordered + row * size, size)
+    write_ended(plan)
 
 
 def unpermute(plan):
     """A warp a received row: the sum of its ordered rows, in the order of the experts, each times its weight."""
+    write_began(plan)
     rank, size = rank_of(plan), plan.row_bytes
     received, ordered = own(plan, rank, RECEIVED), own(plan, rank, ORDERED)
     places, weights = own(plan, rank, PLACES), own(plan, rank, WEIGHTS)
@@ -65,6 +70,7 @@ def unpermute(plan):
                     else:
                         total = element.add(total, words)
             ptx.st_v4(received + row * size + at, element.rounded(total))
+    write_ended(plan)
 
 
 @device

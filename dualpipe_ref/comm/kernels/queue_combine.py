@@ -56,10 +56,12 @@ from dualpipe_ref.comm.kernels.waiting import (
     lowest_in_block,
     wait,
 )
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 
 
 def combine(plan):
     """Every warp of a launch takes its role. Which peer it serves is rotated by the channel, to spread the load."""
+    write_began(plan)
     here = here_of(plan)
     words = ptx.shared_address(cuda.shared.array(BLOCK_WORDS, np.int64))
     clear_block(words, plan.block_words)
@@ -78,6 +80,7 @@ def combine(plan):
         receiver(plan, desk, words, me - plan.gpus)
     elif me == plan.gpus + plan.receivers:
         receiver_coordinator(plan, desk, words)
+    write_ended(plan)
 
 
 @device

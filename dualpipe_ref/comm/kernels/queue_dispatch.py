@@ -46,10 +46,12 @@ from dualpipe_ref.comm.kernels.waiting import (
     wait,
     wait_in_block,
 )
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 
 
 def dispatch(plan):
     """Every warp of a launch takes its role. Which peer it serves is rotated by the channel, to spread the load."""
+    write_began(plan)
     here = here_of(plan)
     words = ptx.shared_address(cuda.shared.array(BLOCK_WORDS, np.int64))
     clear_block(words, plan.block_words)
@@ -65,6 +67,7 @@ def dispatch(plan):
         sender_coordinator(plan, here, words)
     elif me <= plan.senders + plan.gpus:
         receiver(plan, here, (me + here.channel) % plan.gpus)
+    write_ended(plan)
 
 
 @device

@@ -17,10 +17,12 @@ from dualpipe_ref.comm.kernels.queue_tables import (
     RDMA_HEADS,
     TOKENS_HERE,
 )
+from dualpipe_ref.comm.kernels.who_ran import write_began, write_ended
 
 
 def pre_pass(plan):
     """The first block of a channel rewrites the heads of what came on the rail, its warps by node; the second those of its tokens."""
+    write_began(plan)
     rank, channel = rank_of(plan), block_of(plan) // 2
     warps = cuda.blockDim.x // cuda.warpsize
     if block_of(plan) % 2 == 0:
@@ -33,6 +35,7 @@ def pre_pass(plan):
         heads, made = own(plan, rank, RDMA_HEADS), own(plan, rank, FREEING_RDMA_HEADS)
         first, end = tokens_of(channel, plan.channels, own(plan, rank, TOKENS_HERE))
         rewrite(heads, made, first, end, plan.nodes)
+    write_ended(plan)
 
 
 @device

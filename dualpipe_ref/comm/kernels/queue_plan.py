@@ -44,7 +44,7 @@ class QueuePlan(NamedTuple):
     """What the kernels of the queues are told. Sizes of rings and chunks are `protocol.sizes.Sizes`, in messages.
 
     `tables` [ranks here, fields] int64 are addresses of each rank's tensors. `nvl_ring` is the size of a sub-ring.
-    `block_words` are those that the roles of a block share. `is_new` is 0 where a handle is there already. A message's meta are three words: the token's place, its rank, and a bit for each GPU of the node that wants it.
+    `block_words` are those that the roles of a block share. `is_new` is 0 where a handle is there already. A message's meta are three words: the token's place, its rank, and a bit for each GPU of the node that wants it. `records`: see `who_ran`.
     """
 
     first_rank: int
@@ -70,6 +70,7 @@ class QueuePlan(NamedTuple):
     is_new: int
     experts_here: int
     message: Parts
+    records: int = 0
 
 
 # Words of a message's meta.

@@ -64,7 +64,8 @@ class Launch:
             rank, sm = divmod(number, blocks)
             if rank not in emulated.absent:
                 owners = {None, emulated.topology.node_of(rank)}
-                place = Block(number, rank, emulated.first_sm + sm)
+                at = number if emulated.one_gpu else sm
+                place = Block(number, rank, emulated.first_sm + at)
                 machine.place(place, begin, threads, emulated.lanes, owners)
         self.memory.begin()
         try:

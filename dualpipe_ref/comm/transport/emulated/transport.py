@@ -21,7 +21,8 @@ class Emulated:
 
     `seed` chooses the schedule: the same seed, the same run. `lanes` is the size of a warp. `link` is how ranks of other
     nodes are reached: "rdma", a network that delivers late and out of order, or "copying", the link of one GPU.
-    Each rank has `sms_per_rank` SMs, from number `first_sm` on, with room for one block each. `absent` ranks never start their blocks. When nobody
+    Each rank has `sms_per_rank` SMs, from number `first_sm` on, with room for one block each; with `one_gpu` the ranks'
+    blocks have SMs of one GPU, one rank's after another's. `absent` ranks never start their blocks. When nobody
     can move, `when_stuck` "raise" raises Deadlock, "time out" lets time pass until waits give up; with absent ranks it
     is always "time out". `trace` counts the lines of kernels that run (slow): see `coverage`.
 
@@ -41,6 +42,7 @@ class Emulated:
         link: Literal["rdma", "copying"] = "rdma",
         sms_per_rank: int = 132,
         first_sm: int = 0,
+        one_gpu: bool = False,
         absent: Collection[int] = (),
         when_stuck: Literal["raise", "time out"] = "raise",
         trace: bool = False,
@@ -62,7 +64,7 @@ class Emulated:
         self.device = torch.device("cpu")
         self.seed, self.lanes, self.weak, self.link = seed, lanes, weak, link
         self.sms_per_rank: int | None = sms_per_rank
-        self.first_sm = first_sm
+        self.first_sm, self.one_gpu = first_sm, one_gpu
         self.absent, self.when_stuck, self.trace, self.reads = (
             frozenset(absent),
             when_stuck,
