@@ -66,8 +66,8 @@ def test_what_breaks_a_rule_stands_below_the_ranking() -> None:
 
 def test_transports_are_ranked() -> None:
     data = call("plan", "--rank", "transports", "--sequences", 4096, "--format", "json").data
-    assert [row["name"] for row in data["rows"]][:2] == ["copy-engine", "in-network"]
-    assert "level with in-network" in data["sentence"]
+    assert [row["name"] for row in data["rows"]][:3] == ["fused", "copy-engine", "in-network"]
+    assert data["rows"][1]["step_s"] == data["rows"][2]["step_s"]
 
 
 def test_constants_have_sources() -> None:

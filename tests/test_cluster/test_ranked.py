@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_said_with_or_without_a_way_out() -> None:
 
 def test_nothing_to_take_and_nothing_apart() -> None:
     choices = rank(transports_of(replace(TIGHT, gpus=500)))
-    assert why_first(["x"] * 5, choices) == "None of the 5 can be taken."
+    assert why_first(["x"] * 6, choices) == "None of the 6 can be taken."
     step = evaluate(TIGHT)
     alike = [Choice(TIGHT, step), Choice(TIGHT, step)]
     assert why_first(["a", "b"], alike).endswith("a step; all are alike.")

@@ -62,7 +62,7 @@ def op_costs(plan: Plan, layers: int = 4) -> Costs:
     layout = Layout(plan)
     is_dense = not plan.shape.experts
     alone, beside = ([[layout.layer(is_dense, side)] * layers] for side in (False, True))
-    times = StageTimes(alone, beside, layout.slower)
+    times = StageTimes(alone, beside, layout.slower, plan.transport.fused)
     lengths: dict[str, Any] = {kind.value: times.parts(kind).length for kind in OpKind}
     return Costs(**lengths)
 

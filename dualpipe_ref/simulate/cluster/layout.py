@@ -9,7 +9,7 @@ from dualpipe_ref.schedule.errors import InputError
 from dualpipe_ref.schedule.ir import OpKind
 from dualpipe_ref.simulate.cluster.layer import Compute, LayerTimes
 from dualpipe_ref.simulate.cluster.plan import Plan
-from dualpipe_ref.simulate.cluster.stage import COMPUTING, EXCHANGING, StageTimes, taxed
+from dualpipe_ref.simulate.cluster.stage import COMPUTING, StageTimes, taxed, uncovered
 from dualpipe_ref.simulate.cluster.work import F, I, W
 from dualpipe_ref.simulate.lanes import Part
 
@@ -54,7 +54,7 @@ class Layout:
             [self.stage(number, layers, is_beside) for number, layers in enumerate(self.layers)]
             for is_beside in (False, True)
         )
-        return StageTimes(alone, beside, self.slower)
+        return StageTimes(alone, beside, self.slower, self.plan.transport.fused)
 
     def stage(self, number: int, layers: Sequence[int], is_beside: bool) -> list[LayerTimes]:
         """Layers; before them the embedding on the first stage, after them head and multi-token prediction on the last."""
@@ -107,7 +107,8 @@ class Layout:
         total = sum(taxed(one, self.slower) for one in layer.compute.values())
         if self.plan.has_pairs:
             return total
-        return total + sum(layer.network(part, kind) for part in EXCHANGING for kind in (F, I))
+        fused = self.plan.transport.fused
+        return total + sum(uncovered(layer, kind, fused) for kind in (F, I))
 
 
 def _times(compute: Compute, factor: float) -> Compute:

@@ -85,14 +85,29 @@ def _network(layers: Sequence[LayerTimes], kind: OpKind) -> int:
     return sum(layer.network(part, kind) for layer in layers for part in EXCHANGING)
 
 
-def lone(layers: Sequence[LayerTimes], kind: OpKind) -> OpParts:
-    """An op without a partner: one part after another, on all SMs, each all-to-all in the open."""
+def uncovered(layer: LayerTimes, kind: OpKind, fused: bool = False) -> int:
+    """How much of a layer's all-to-alls an op by itself waits for: all; of a fused kernel what its own MLP does not cover.
+
+    A token that an expert has done goes home while the next ones come, so at best the longer of both remains.
+    """
+    if kind is W:
+        return 0
+    network = _network([layer], I if kind is OpKind.B else kind)
+    if not fused:
+        return network
     kinds = (I, W) if kind is OpKind.B else (kind,)
-    total, network = Compute(), 0
+    return max(0, network - sum(layer.compute[Part.MLP, one].on_sms for one in kinds))
+
+
+def lone(layers: Sequence[LayerTimes], kind: OpKind, fused: bool = False) -> OpParts:
+    """An op without a partner: one part after another, on all SMs, each all-to-all in the open unless kernels are `fused`."""
+    kinds = (I, W) if kind is OpKind.B else (kind,)
+    total = Compute()
     for one in kinds:
         total = total.plus(_sum(layers, one))
-        network += _network(layers, one) if one is not W else 0
-    return OpParts(total.work, total.again, 0, total.tensor, network)
+    network = sum(_network(layers, one) for one in kinds if one is not W)
+    exposed = sum(uncovered(layer, kind, fused) for layer in layers)
+    return OpParts(total.work, total.again, 0, total.tensor, exposed, network - exposed)
 
 
 def overlapped(
@@ -123,12 +138,13 @@ def pair_bound(
 class StageTimes:
     """The layers of every stage, alone and beside others, and the ops made of them.
 
-    `slower` is all SMs over those that computation keeps in a pair.
+    `slower` is all SMs over those that computation keeps in a pair; `fused` kernels hide all-to-alls in single ops, too.
     """
 
     alone: Sequence[Sequence[LayerTimes]]
     beside: Sequence[Sequence[LayerTimes]]
     slower: tuple[int, int] = (1, 1)
+    fused: bool = False
     _known: dict[tuple[OpKind, int, int], OpParts] = field(default_factory=dict)
 
     def parts(self, kind: OpKind, forward: int = 0, backward: int = 0) -> OpParts:
@@ -142,9 +158,10 @@ class StageTimes:
 
     def _parts(self, kind: OpKind, forward: int, backward: int) -> OpParts:
         if kind is not OpKind.FB:
-            return lone(self.alone[forward if kind is F else backward], kind)
+            return lone(self.alone[forward if kind is F else backward], kind, self.fused)
         pair = overlapped(self.beside[forward], self.beside[backward], self.slower)
-        one, other = lone(self.alone[forward], F), lone(self.alone[backward], OpKind.B)
+        one = lone(self.alone[forward], F, self.fused)
+        other = lone(self.alone[backward], OpKind.B, self.fused)
         if one.length + other.length < pair.length:
             return OpParts(*(a + b for a, b in zip(one, other, strict=True)))
         return pair

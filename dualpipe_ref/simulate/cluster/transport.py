@@ -30,6 +30,7 @@ class Transport(NamedTuple):
     """A way to move tokens: SMs that it is given by default, and whether it needs any.
 
     `in_network`: switches copy and add up. Not `aggregated`: every GPU of another node gets its copy from the sender over RDMA.
+    `fused`: dispatch, experts and combine are one kernel, which hides an all-to-all under the MLP of its own op, too.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Transport(NamedTuple):
     what: str
     in_network: bool = False
     aggregated: bool = True
+    fused: bool = False
 
 
 TRANSPORTS = {
@@ -65,6 +67,13 @@ TRANSPORTS = {
             "the same, and switches that copy and add up (multicast, SHARP): one of both directions carries a token once",
             in_network=True,
         ),
+        Transport(
+            "fused",
+            0,
+            False,
+            "one kernel of dispatch, experts and combine, cut ever finer and free of charge: a bound that no kernel reaches",
+            fused=True,
+        ),
     )
 }
 
@@ -74,7 +83,7 @@ def find_transport(name: str) -> Transport:
 
     >>> find_transport("few").sms
     Traceback (most recent call last):
-    dualpipe_ref.schedule.errors.InputError: a transport is one of sms, few-sms, low-latency, copy-engine, in-network; got 'few'; nearest legal: 'few-sms'
+    dualpipe_ref.schedule.errors.InputError: a transport is one of sms, few-sms, low-latency, copy-engine, in-network, fused; got 'few'; nearest legal: 'few-sms'
     """
     if name in TRANSPORTS:
         return TRANSPORTS[name]
