@@ -49,7 +49,10 @@ NUMBERS = (
         ("ch14", check)
         for check in ("prefixes", "rows", "once", "copies", "rings", "rounding", "sums")
     }
-    | {("ch16", check) for check in ("pair", "domain", "choice", "flip", "numbers", "complete")}
+    | {
+        ("ch16", check)
+        for check in ("pair", "domain", "memory", "choice", "flip", "numbers", "complete")
+    }
 )
 FIRST_LINE = re.compile(r"# rejected by ([A-Za-z0-9, ]+): \S.*")
 
