@@ -103,3 +103,14 @@ def test_nothing_to_take_and_nothing_apart() -> None:
     assert "level with b" in why_first(["a", "b"], alike)
     alone = [Choice(TIGHT, step), Choice(TIGHT, step, "too large")]
     assert why_first(["a", "b"], alone).endswith("; the other one breaks a rule.")
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", "zb-v"])
+def test_what_only_happens_beside_others_changes_nothing_without_pairs(schedule: str) -> None:
+    """Layers were once shared out as if they ran in pairs."""
+    plan = replace(SMALL, schedule=schedule)
+    for name in ("slowed_all_to_all", "computation_beside"):
+        changed = replace(plan, kernels=plan.kernels.changed(**{name: 2.0}))
+        assert (
+            evaluate(changed, memory=False).nanoseconds == evaluate(plan, memory=False).nanoseconds
+        )

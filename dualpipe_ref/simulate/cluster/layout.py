@@ -168,11 +168,12 @@ def _loads(layout: Layout, counts: list[int]) -> tuple[list[int], list[int]]:
     """Of each rank, and of each stage."""
     shape, start, of_stage = layout.plan.shape, 0, []
     there = {layer < shape.dense_layers for layer in (0, shape.layers - 1)}
-    kinds = {dense: layout.load(layout.layer(dense, True)) for dense in there}
+    beside = layout.plan.has_pairs
+    kinds = {dense: layout.load(layout.layer(dense, beside)) for dense in there}
     for stage, count in enumerate(counts):
         dense = max(0, min(shape.dense_layers, start + count) - start)
         total = dense * kinds.get(True, 0) + (count - dense) * kinds.get(False, 0)
-        ends = layout.stage(stage, (), True) if stage in (0, layout.last) else []
+        ends = layout.stage(stage, (), beside) if stage in (0, layout.last) else []
         of_stage.append(total + sum(map(layout.load, ends)))
         start += count
     of_rank = [
