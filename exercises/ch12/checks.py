@@ -201,7 +201,7 @@ CHECKS = (
         "the SMs of each side, of both, and of both at the same time, from records alone",
         sms,
         points=1,
-        hint="the SM stands in the record, the block's number says nothing; a record of -1 is none; at the same time: on one SM, and each began before the other ended",
+        hint="the SM stands in the record, the block's number says nothing; a record with a -1 is none; at the same time: on one SM, and each began before the other ended",
     ),
     Check(
         "verdict",

@@ -60,7 +60,8 @@ class Launch(NamedTuple):
     def due(self) -> list[tuple[Any, ...]]:
         """Every task of the launch, once each."""
         nodes, gpus = range(self.topology.nodes), range(self.topology.gpus_per_node)
-        sizes, due = self.sizes, []
+        sizes = self.sizes
+        due: list[tuple[Any, ...]] = []
         for channel in range(sizes.channels):
             due += [("forwarder coordinator", channel)]
             if self.phase == "dispatch":

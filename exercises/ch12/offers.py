@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from dualpipe_ref.hopper.reserve import nearest_split
+from dualpipe_ref.simulate.costs import Number
 from dualpipe_ref.simulate.volumes import Copies, Links, volume
 
 Reach = list[tuple[int, Fraction]]
@@ -31,7 +32,7 @@ class Offer(NamedTuple):
     """A pair's computation in microseconds on all `sms` SMs, its bytes, its links, and how SMs are split."""
 
     compute: Fraction
-    sent: tuple[int, int]
+    sent: tuple[Number, Number]
     links: dict[str, Any]
     sms: int
     minimum: int
@@ -77,16 +78,17 @@ def share(sms: int, reach: Reach) -> Fraction:
     return (less * (high - sms) + more * (sms - low)) / (high - low)
 
 
-def all_to_all(sms: int, sent: tuple[int, int], links: dict[str, Any]) -> Fraction:
+def all_to_all(sms: int, sent: tuple[Number, Number], links: dict[str, Any]) -> Fraction:
     """Microseconds, by the volumes of the package."""
     reached = Links(
         links["rdma"] * share(sms, links["reach"]),
         min(links["nvlink"], sms * links["nvlink_of_an_sm"]),
     )
-    return 1000 * Fraction(volume(Copies(*map(Fraction, sent)), 1, 1, reached).ms)
+    crossing = Copies(*(Fraction(size) for size in sent))
+    return 1000 * Fraction(volume(crossing, 1, 1, reached).ms)
 
 
-def sent_in_full(sent: tuple[int, int], links: dict[str, Any]) -> str:
+def sent_in_full(sent: tuple[Number, Number], links: dict[str, Any]) -> str:
     reach = ", ".join(f"{sms} SMs {part}" for sms, part in links["reach"])
     speeds = ", ".join(f"{name} {links[name]}" for name in links if name != "reach")
     return f"bytes {sent}, {speeds}, reach: {reach}"
@@ -94,7 +96,7 @@ def sent_in_full(sent: tuple[int, int], links: dict[str, Any]) -> str:
 
 def links_of(sms: int, draw: random.Random) -> dict[str, Any]:
     """Links that take one to all SMs of a GPU to fill."""
-    points, at, part = draw.randint(1, min(3, sms)), 0, Fraction(0)
+    points, at, part = draw.randint(1, min(3, sms)), 0, Fraction()
     reach: Reach = [(0, Fraction(0))]
     for place in range(points):
         at += draw.randint(1, sms // points)
@@ -137,8 +139,8 @@ def offers() -> Iterator[Offer]:
             compute = Fraction(draw.randint(1, 400), draw.randint(1, 3))
             offer = Offer(compute, sent, links, sms, minimum, multiple)
             yield _made(offer, kind, draw)
-        for compute, sent in ((4000, (100_000_000, 160_000_000)), (3000, (20_000_000, 0))):
-            yield Offer(Fraction(compute), sent, V3, sms, minimum, multiple)
+        for whole, traffic in ((4000, (100_000_000, 160_000_000)), (3000, (20_000_000, 0))):
+            yield Offer(Fraction(whole), traffic, V3, sms, minimum, multiple)
 
 
 def _made(offer: Offer, kind: str, draw: random.Random) -> Offer:

@@ -6,10 +6,9 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dualpipe_ref.hopper.sm_map import BOTH, COMMUNICATION, COMPUTE, Ran, sm_map
+from dualpipe_ref.hopper.sm_map import BOTH, COMMUNICATION, COMPUTE, NOTHING, Ran, sm_map
 
 Record = list[int]
-NOTHING = [-1, -1, -1]
 SHARED, IN_TURNS, APART, NOT_PROVEN = "shared", "in turns", "apart", "not proven"
 
 
@@ -29,9 +28,9 @@ class Run(NamedTuple):
         return f"communication {_short(self.communication)}, computation {_short(self.computation)}"
 
     def sides(self) -> tuple[list[Ran], list[Ran]]:
-        """The records that were written."""
+        """The records that are whole."""
         sides = self.communication, self.computation
-        mine, theirs = ([Ran(*one) for one in side if one[0] >= 0] for side in sides)
+        mine, theirs = ([Ran(*one) for one in _written(side)] for side in sides)
         return mine, theirs
 
     def lists(self) -> tuple[list[int], list[int], list[int], list[int]]:
@@ -50,7 +49,7 @@ class Run(NamedTuple):
         if both:
             return IN_TURNS, f"SM {both[0]} ran both, one after the other"
         if len(mine) < len(self.communication) or len(theirs) < len(self.computation):
-            return NOT_PROVEN, "a block left no record"
+            return NOT_PROVEN, "a block left no whole record"
         if len(first) != self.given:
             return NOT_PROVEN, f"communication ran on {len(first)} SMs, {self.given} were given"
         left = self.sms - self.given
@@ -119,14 +118,25 @@ def _in_turns(run: Run, draw: random.Random) -> Run:
 
 
 def _written(records: list[Record]) -> list[Record]:
-    return [one for one in records if one != NOTHING]
+    """Those that are whole."""
+    return [one for one in records if NOTHING not in one]
 
 
 def _lost(run: Run, draw: random.Random) -> Run:
-    """One record of either side, but never all of communication's."""
+    """A block that wrote nothing, on either side, but never all of communication's."""
+    return _without(run, draw, lambda sm, began, ended: [NOTHING] * 3)
+
+
+def _unfinished(run: Run, draw: random.Random) -> Run:
+    """A block that began and did not come to its end."""
+    return _without(run, draw, lambda sm, began, ended: [sm, began, NOTHING])
+
+
+def _without(run: Run, draw: random.Random, change: Callable[[int, int, int], Record]) -> Run:
     mine, theirs = list(run.communication), list(run.computation)
     side = theirs if run.given == 1 else draw.choice((mine, theirs))
-    side[draw.randrange(len(side))] = list(NOTHING)
+    place = draw.randrange(len(side))
+    side[place] = change(*side[place])
     return run._replace(communication=mine, computation=theirs)
 
 
@@ -182,6 +192,7 @@ FAULTS: dict[str, Callable[[Run, random.Random], Run]] = {
     "shared": _shared,
     "in turns": _in_turns,
     "lost": _lost,
+    "unfinished": _unfinished,
     "doubled": _doubled,
     "too many": _too_many,
     "late": _late,
@@ -197,6 +208,7 @@ PLANTED = {
     "shared": SHARED,
     "in turns": IN_TURNS,
     "lost": NOT_PROVEN,
+    "unfinished": NOT_PROVEN,
     "doubled": NOT_PROVEN,
     "too many": NOT_PROVEN,
     "late": NOT_PROVEN,
@@ -206,7 +218,7 @@ PLANTED = {
     "in turns and shared": SHARED,
     "doubled and shared": SHARED,
     "lost and shared": SHARED,
-    "lost and in turns": IN_TURNS,
+    "unfinished and in turns": IN_TURNS,
     "few and in turns": IN_TURNS,
     "late and lost": NOT_PROVEN,
 }

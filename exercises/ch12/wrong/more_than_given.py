@@ -37,8 +37,8 @@ def combine_task(
 
 
 def which_sms(sms: int, given: int, communication: list, computation: list) -> tuple:
-    mine = [one for one in communication if one[0] >= 0]
-    theirs = [one for one in computation if one[0] >= 0]
+    mine = [one for one in communication if -1 not in one]
+    theirs = [one for one in computation if -1 not in one]
     first, second = {one[0] for one in mine}, {one[0] for one in theirs}
     at_once = {
         one[0] for one in mine for other in theirs if one[0] == other[0] and _together(one, other)

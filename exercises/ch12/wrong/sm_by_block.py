@@ -37,8 +37,8 @@ def combine_task(
 
 
 def which_sms(sms: int, given: int, communication: list, computation: list) -> tuple:
-    mine = [one for one in communication if one[0] >= 0]
-    theirs = [one for one in computation if one[0] >= 0]
+    mine = [one for one in communication if -1 not in one]
+    theirs = [one for one in computation if -1 not in one]
     first = set(range(len(mine)))
     second = set(range(given, min(sms, given + len(theirs))))
     at_once = {
