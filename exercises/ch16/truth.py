@@ -159,20 +159,36 @@ def line_of(run: Run, name: str) -> Line:
     return _line(name, run.ranks, run.microbatches, alone, longest)
 
 
-@cache
 def held_by(run: Run, name: str) -> int | None:
     """Bytes of the fullest rank; None where there is no such order."""
     schedule = order(name, run.ranks, run.microbatches)
     if schedule is None:
         return None
+    share = Q(run.ranks, schedule.placement.stages)
+    chunk = _whole(run.chunk_bytes * share)
+    stored = Precision(run.parameter_bytes, run.gradient_bytes, run.state_bytes // 2)
+    parameters = _whole(run.parameters * share)
+    return _fullest(name, run.ranks, run.microbatches, chunk, parameters, stored, run.gpus)
+
+
+@cache
+def _fullest(
+    name: str,
+    ranks: int,
+    microbatches: int,
+    chunk: int,
+    parameters: int,
+    stored: Precision,
+    gpus: int,
+) -> int:
+    schedule = order(name, ranks, microbatches)
+    assert schedule is not None
     placement = schedule.placement
-    share = Q(run.ranks, placement.stages)
-    chunk = {"kept": _whole(run.chunk_bytes * share)}
     stage = stage_bytes(
-        Parameters(_whole(run.parameters * share), 0),
-        ChunkBytes(chunk, chunk),
-        Precision(run.parameter_bytes, run.gradient_bytes, run.state_bytes // 2),
-        Sharing(1, run.gpus // run.ranks, placement.directions),
+        Parameters(parameters, 0),
+        ChunkBytes({"kept": chunk}, {"kept": chunk}),
+        stored,
+        Sharing(1, gpus // ranks, placement.directions),
     )
     found = footprint(simulate(schedule), [stage] * placement.stages)
     return max(peak.total for peak in found.peaks)

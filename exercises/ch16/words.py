@@ -58,13 +58,17 @@ class Fact(NamedTuple):
 
 
 def quoted(line: str) -> list[Quoted]:
-    """The numbers of a line. Names and domains have digits that are no numbers.
+    """The numbers of a line. Names and domains have digits that are no numbers; P and m are named by their letters, too.
 
+    >>> [str(one) for one in quoted("at P = 4, m = 8")]
+    ['4 ranks', '8 micro-batches']
     >>> [str(one) for one in quoted("1F1B: 1,234.5 GPU hours (every m), 40 % lost, 7 apples")]
     ['1,234.5 GPU hours', '40 %', '7']
     """
     for text in (*DOMAINS.values(), *NAMES):
         line = line.replace(text, "")
+    for letter, unit in (("P", "ranks"), ("m", "micro-batches")):
+        line = re.sub(rf"\b{letter} = (\d+)", rf"\1 {unit}", line)
     return [Quoted(match["number"], match["unit"]) for match in NUMBER.finditer(line)]
 
 

@@ -109,6 +109,38 @@ def test_a_memo_with_one_number_changed_is_rejected(place):
     assert caught >= len(numbers) - 1  # one may meet another number of the run
 
 
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("Recommendation: ", "Recommendation: not "),
+        ("1F1B: ", "1F1B takes "),
+        (" GPU hours, ", " hours, "),
+        ("formula", "computed"),
+        ("every m", "always"),
+        (" GiB, ", ", "),
+        ("fits;", "is small;"),
+        ("fits;", "does not fit;"),
+        ("outside", "beyond"),
+        ("Margin: the runner-up, ", "Margin: "),
+        ("Flips: ", "Flips: none; "),
+        ("Flips: ", "It flips: "),
+    ],
+)
+def test_a_memo_that_leaves_something_out_is_rejected(said, changed):
+    """In some run: not every memo has all of it."""
+    found = 0
+    for judged in runs()[::4]:
+        memo = solution.memo(judged.run.plain())
+        text = memo.replace(said, changed)
+        if said == "Margin: the runner-up, " and said in memo:
+            text = memo.replace(f"{said}{judged.decision.runner_up}", changed)
+        if said == "Flips: ":  # and without what it says
+            start = memo.index(said)
+            text = memo[:start] + changed + memo[memo.index("\n", start) :]
+        found += missing(judged, text) is not None
+    assert found
+
+
 def test_bytes_do_not_depend_on_the_capacity():
     run = runs()[0].run
     small, large = rows_of(replace(run, memory=Fraction(1, 10**6))), rows_of(run)
