@@ -12,6 +12,7 @@ from dualpipe_ref.train.settings import TrainSettings
 from dualpipe_ref.train.text import load_text
 
 LONGEST = 30.0  # seconds from a fault to the end of every process
+SHORTEST = 2.0  # seconds that the others have at least for a message of their own
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +24,25 @@ def run(options: argparse.Namespace) -> int:
     """Check the settings, then launch; under torchrun, take part. 1 where a process failed, 2 for bad input."""
     settings = settings_from(options)
     _check_files(settings)
-    grace = max(2.0, LONGEST - options.timeout - STOPPED - TERMINATE)
     outcome = launch(
         "dualpipe_ref.train.run",
         options.arguments[options.arguments.index("train") + 1 :],
         settings.processes,
         port=options.port,
-        grace=min(GRACE, grace),
+        grace=grace_for(options.timeout),
     )
     if outcome.message:
         print(f"dualpipe-ref: {outcome.message}", file=sys.stderr)
     return outcome.status
+
+
+def grace_for(timeout: float) -> float:
+    """Seconds for last words where a process waits `timeout` seconds for another: all together take at most `LONGEST`.
+
+    >>> grace_for(12)
+    10.0
+    """
+    return min(GRACE, max(SHORTEST, LONGEST - timeout - STOPPED - TERMINATE))
 
 
 def _check_files(settings: TrainSettings) -> None:

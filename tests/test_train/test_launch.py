@@ -28,6 +28,11 @@ pytestmark = pytest.mark.skipif(
 MOST_SECONDS = 180  # until a launch that hangs has failed; workers that sleep do so for longer
 
 
+def control_c_counts() -> None:
+    """In a new process: also where these tests run in the background, whose processes ignore control-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """A launch in a session of its own, whose processes all carry a mark in their environment."""
 
@@ -52,6 +57,7 @@ class Run:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=control_c_counts,
         )
 
     def ended(self) -> tuple[int, str, str]:
