@@ -79,6 +79,9 @@ class Listening:
             kernel, plan, blocks=blocks, threads=threads, tensors=tensors, element=element
         )
 
+    def who_gave_up(self, record: Sequence[int]) -> list[Sequence[int]]:
+        return self.inner.who_gave_up(record)
+
     def taken(self) -> tuple[Zero | Launch, ...]:
         """The steps since the last call. Raises `InputError` where there were none."""
         if not any(isinstance(step, Launch) for step in self.steps):

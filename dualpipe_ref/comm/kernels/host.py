@@ -16,7 +16,7 @@ from dualpipe_ref.comm.checks import (
     check_same_routing,
     checked,
 )
-from dualpipe_ref.comm.errors import CommTimeout, Role
+from dualpipe_ref.comm.errors import Role, first_cause
 from dualpipe_ref.comm.exchange import Outgoing
 from dualpipe_ref.comm.kernels.elements import ELEMENTS
 from dualpipe_ref.comm.kernels.message import Message
@@ -78,7 +78,7 @@ def launch(
     )
     record = errors.tolist()
     if record[0]:
-        raise CommTimeout(record, roles)
+        raise first_cause(transport.who_gave_up(record), roles, transport.topology.ranks)
 
 
 def _table(rows: Sequence[tuple[Any, ...]], device: torch.device) -> Tensor:

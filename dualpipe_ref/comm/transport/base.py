@@ -54,3 +54,10 @@ class Transport(Protocol):
         whose addresses the plan or its tables hold, other than heaps.
         """
         ...
+
+    def who_gave_up(self, record: Sequence[int]) -> list[Sequence[int]]:
+        """The records of the last launch, in the order of their times: `record`, of this process, and those of others.
+
+        Asked where a rank here gave up. Another process has a moment to say that a rank of its own did as well.
+        """
+        ...

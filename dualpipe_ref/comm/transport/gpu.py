@@ -52,6 +52,12 @@ def require_gpu() -> None:
         raise InputError("kernels are launched by cuda-core", "it is not installed", INSTALL)
 
 
+def visible() -> tuple[str, ...]:
+    """The GPUs that this process sees, by their own names, in its order."""
+    devices = range(torch.cuda.device_count())
+    return tuple(str(torch.cuda.get_device_properties(one).uuid) for one in devices)
+
+
 def check_blocks(blocks: int, ranks: int, sms: int) -> None:
     """Raises `InputError` unless all blocks find an SM at once, since they wait for one another.
 

@@ -11,20 +11,23 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.distributed
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport import copying, gpu
+from dualpipe_ref.comm.transport.processes import SECONDS, Processes
 from dualpipe_ref.schedule.errors import InputError, require_int
 
 
 class Ipc:
     """A transport with this process's rank alone; see `base.Transport`. Made by all ranks together.
 
-    `group`, the default one if not given, has R processes of one machine and moves Python objects (gloo does). All of
+    `group`, the default one if not given, has R processes of one machine and moves CPU tensors (gloo does). All of
     them see the same GPUs in the same order: a mapped heap is known by its GPU's number. Nodes of the topology may be
-    simulated: every heap is mapped, whatever the node. Raises `InputError` without a GPU or with another number of ranks.
+    simulated: every heap is mapped, whatever the node. Between launches processes wait for one another up to `seconds`,
+    and raise `CommTimeout` if one does not come or has ended. Raises `InputError` without a GPU, with another number of
+    ranks, and, on all ranks, where they see different GPUs or want heaps of different sizes.
     """
 
     lanes = gpu.LANES
@@ -33,19 +36,21 @@ class Ipc:
         self,
         topology: Topology,
         device: int | None = None,
-        group: torch.distributed.ProcessGroup | None = None,
+        group: ProcessGroup | None = None,
         *,
         stream: torch.cuda.Stream | None = None,
+        seconds: float = SECONDS,
     ) -> None:
         gpu.require_gpu()
-        self.topology, self._group = topology, group
-        rank = rank_in(group, topology)
+        self.topology, self._processes = topology, Processes(group, topology, seconds)
+        rank = self._processes.rank
         self.ranks = range(rank, rank + 1)
+        self._processes.agree("list of GPUs that it sees", gpu.visible())
         number = rank % torch.cuda.device_count() if device is None else device
         self.device = torch.device("cuda", number)
         self.stream = stream
         there = torch.cuda.get_device_properties(self.device).multi_processor_count
-        self._here = self._gathered(number).count(number)
+        self._here = self._processes.gathered(number).count(number)
         self.sms_per_rank: int | None = there // self._here
         self._heaps: list[Tensor] = []
         self._mapped: list[Tensor] = []
@@ -56,9 +61,7 @@ class Ipc:
         if self._heaps:
             raise InputError("heaps are made once", f"a second call with {size} bytes", "one call")
         require_int("size", size, 1)
-        sizes = self._gathered(size)
-        if set(sizes) != {size}:
-            raise InputError("all ranks make heaps of one size", f"{sizes} bytes", f"{max(sizes)}")
+        self._processes.agree("size of heaps in bytes", size)
         heap = gpu.new_heap(size, self.device)
         torch.cuda.synchronize(self.device)
         self._heaps, self._mapped = [heap], self._shared(heap)
@@ -70,12 +73,12 @@ class Ipc:
         return self._addresses
 
     def zero(self, first: int, size: int) -> None:
-        """Zero these bytes of the own heap, between two barriers: no rank writes into it before, none has still to read."""
-        torch.distributed.barrier(self._group)
+        """Zero these bytes of the own heap, between two meetings of all: no rank writes into it before, none has still to read."""
+        self._processes.meet()
         for heap in self._heaps:
             heap[first : first + size].zero_()
         torch.cuda.synchronize(self.device)
-        torch.distributed.barrier(self._group)
+        self._processes.meet()
 
     def launch(
         self,
@@ -91,6 +94,7 @@ class Ipc:
         gpu.check_blocks(blocks, 1, self.sms_per_rank or 0)
         gpu.check_plan(plan, blocks, threads, first_rank=self.ranks.start)
         gpu.check_tensors(tensors, self.device)
+        self._processes.launched()
         gpu.launch_and_wait(
             kernel,
             plan,
@@ -102,36 +106,17 @@ class Ipc:
             stream=self.stream,
         )
 
-    def _gathered(self, value: Any) -> list[Any]:
-        got = [None] * self.topology.ranks
-        torch.distributed.all_gather_object(got, value, group=self._group)
-        return got
+    def who_gave_up(self, record: Sequence[int]) -> list[Sequence[int]]:
+        """The own record, and those of others that gave up within a few seconds of this."""
+        return self._processes.who_gave_up(record)
 
     def _shared(self, heap: Tensor) -> list[Tensor]:
         """All ranks' heaps, mapped by torch, which passes CUDA's handles along and opens them."""
         from torch.multiprocessing.reductions import reduce_tensor
 
-        handles = self._gathered(reduce_tensor(heap))
+        handles = self._processes.gathered(reduce_tensor(heap))
         me = self.ranks.start
         return [
             heap if rank == me else rebuild(*arguments)
             for rank, (rebuild, arguments) in enumerate(handles)
         ]
-
-
-def rank_in(group: torch.distributed.ProcessGroup | None, topology: Topology) -> int:
-    """This process's rank; `InputError` unless the group has a process for each rank of the topology."""
-    if not torch.distributed.is_initialized():
-        raise InputError(
-            "processes find one another in a process group",
-            "none was made",
-            "torch.distributed.init_process_group('gloo')",
-        )
-    size = torch.distributed.get_world_size(group)
-    if size != topology.ranks:
-        raise InputError(
-            "there is a process for each rank",
-            f"{size} processes for {topology.nodes} nodes x {topology.gpus_per_node} GPUs",
-            f"{topology.ranks} processes",
-        )
-    return int(torch.distributed.get_rank(group))

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import socket
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import torch
-import torch.distributed
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from dualpipe_ref.comm.kernels.compiled import jitted
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport import gpu
-from dualpipe_ref.comm.transport.ipc import rank_in
+from dualpipe_ref.comm.transport.processes import SECONDS, Processes
 from dualpipe_ref.schedule.errors import InputError, require_int
 
 INSTALL = "pip install -e '.[nvshmem]' -c constraints/nvshmem.txt"
@@ -28,9 +29,11 @@ INSTALL = "pip install -e '.[nvshmem]' -c constraints/nvshmem.txt"
 class Nvshmem:
     """A transport with this process's rank alone, PE number = rank; see `base.Transport`. Made by all ranks together.
 
-    `group`, the default one if not given, has R processes and moves Python objects; NVSHMEM starts with what it carries.
-    Processes of a node follow one another, L of them. Raises `InputError` without a GPU, without nvshmem4py, or with another
-    number of processes.
+    `group`, the default one if not given, has R processes and moves CPU tensors (gloo does); NVSHMEM starts with what it
+    carries. Processes of a node follow one another, L of them, each with a GPU of its own. Before NVSHMEM's barriers, which
+    have no limit, all processes meet on the host: one that does not come within `seconds`, or has ended, is a `CommTimeout`.
+    Raises `InputError` without a GPU, without nvshmem4py, with another number of processes, and, on all ranks, where nodes
+    of the topology are not those of the machines or ranks want heaps of different sizes.
     """
 
     lanes = gpu.LANES
@@ -38,14 +41,19 @@ class Nvshmem:
     def __init__(
         self,
         topology: Topology,
-        group: torch.distributed.ProcessGroup | None = None,
+        group: ProcessGroup | None = None,
+        *,
+        seconds: float = SECONDS,
     ) -> None:
         gpu.require_gpu()
         require_nvshmem()
-        self.topology, self._group = topology, group
-        rank = rank_in(group, topology)
+        self.topology, self._processes = topology, Processes(group, topology, seconds)
+        rank = self._processes.rank
         self.ranks = range(rank, rank + 1)
         number = topology.local_of(rank) % torch.cuda.device_count()
+        there = self._processes.gathered((socket.gethostname(), gpu.visible()[number]))
+        hosts, gpus = zip(*there, strict=True)
+        check_nodes(topology, hosts, gpus)
         self.device = torch.device("cuda", number)
         torch.cuda.set_device(self.device)
         there = torch.cuda.get_device_properties(self.device).multi_processor_count
@@ -59,6 +67,8 @@ class Nvshmem:
         if self._heaps:
             raise InputError("heaps are made once", f"a second call with {size} bytes", "one call")
         require_int("size", size, 1)
+        # Symmetric memory of different sizes is undefined behaviour, and not told.
+        self._processes.agree("size of heaps in bytes", size)
         heap = self._nvshmem.interop.torch.bytetensor((size,), dtype=torch.uint8)
         heap.zero_()
         torch.cuda.synchronize(self.device)
@@ -66,7 +76,7 @@ class Nvshmem:
         self._addresses.copy_(
             torch.tensor([self._address(peer) for peer in range(self.topology.ranks)])
         )
-        torch.distributed.barrier(self._group)
+        self._processes.meet()
         return self._heaps
 
     def heap_addresses(self) -> Tensor:
@@ -75,6 +85,7 @@ class Nvshmem:
 
     def zero(self, first: int, size: int) -> None:
         """Zero these bytes of the own heap, between two barriers. The first waits for what is on its way to it, too."""
+        self._processes.meet()
         stream = torch.cuda.current_stream(self.device)
         self._nvshmem.barrier_all(stream=stream)
         for heap in self._heaps:
@@ -99,6 +110,7 @@ class Nvshmem:
         gpu.check_blocks(blocks, 1, self.sms_per_rank or 0)
         gpu.check_plan(plan, blocks, threads, first_rank=self.ranks.start)
         gpu.check_tensors(tensors, self.device)
+        self._processes.launched()
         from numba import cuda
 
         link = importlib.import_module("dualpipe_ref.comm.transport.nvshmem_link")
@@ -106,6 +118,10 @@ class Nvshmem:
         stream = torch.cuda.current_stream(self.device)
         built[blocks, threads, cuda.external_stream(stream.cuda_stream)](plan)
         stream.synchronize()
+
+    def who_gave_up(self, record: Sequence[int]) -> list[Sequence[int]]:
+        """The own record, and those of others that gave up within a few seconds of this."""
+        return self._processes.who_gave_up(record)
 
     def close(self) -> None:
         """Give the heap back and leave NVSHMEM. All ranks call it, once."""
@@ -121,8 +137,7 @@ class Nvshmem:
 
         device = Device(self.device.index)
         device.set_current()
-        carried = [core.get_unique_id() if rank == 0 else None]
-        torch.distributed.broadcast_object_list(carried, src=_first(self._group), group=self._group)
+        carried = self._processes.gathered(core.get_unique_id() if rank == 0 else None)
         core.init(
             device=device,
             uid=carried[0],
@@ -151,7 +166,27 @@ def require_nvshmem() -> None:
             )
 
 
-def _first(group: torch.distributed.ProcessGroup | None) -> int:
-    if group is None:
-        return 0
-    return int(torch.distributed.get_global_rank(group, 0))
+def check_nodes(topology: Topology, hosts: Sequence[str], gpus: Sequence[str]) -> None:
+    """Raises `InputError` unless a node's ranks are on a machine of their own, each with a GPU of its own.
+
+    >>> check_nodes(Topology(2, 2), ["a", "b", "a", "b"], ["GPU 0", "GPU 0", "GPU 1", "GPU 1"])
+    Traceback (most recent call last):
+    dualpipe_ref.schedule.errors.InputError: ranks of a node follow one another on a machine of their own; got rank 1 of
+    node 0 on b, rank 0 on a; nearest legal: torchrun with 2 processes on each of 2 machines
+    """
+    for rank, host in enumerate(hosts):
+        first, begin = hosts.index(host), topology.node_of(rank) * topology.gpus_per_node
+        if hosts[begin] != host or first < begin:
+            other = begin if hosts[begin] != host else first
+            raise InputError(
+                "ranks of a node follow one another on a machine of their own",
+                f"rank {rank} of node {topology.node_of(rank)} on {host}, rank {other} on {hosts[other]}",
+                f"torchrun with {topology.gpus_per_node} processes on each of {topology.nodes} machines",
+            )
+        shared = gpus.index(gpus[rank], begin)
+        if shared < rank:
+            raise InputError(
+                "NVSHMEM wants a GPU for each rank",
+                f"ranks {shared} and {rank} on {gpus[rank]} of {host}",
+                f"{topology.gpus_per_node} GPUs on each machine",
+            )
