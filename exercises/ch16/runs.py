@@ -9,7 +9,8 @@ from functools import cache
 from typing import NamedTuple
 
 from .case import GIB, SIZES, Run, drawn, equal, long_weights, themes
-from .truth import Decision, Flip, Row, decision, flips, line_of, network, parts, rows_of
+from .choices import Decision, Flip, decision, flips
+from .truth import Row, line_of, network, parts, rows_of
 
 Q = Fraction
 
