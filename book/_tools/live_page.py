@@ -13,6 +13,7 @@ from live_files import NotInstalledError, write_live
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+from streams import install
 
 from dualpipe_ref.grading.exercises import find_exercise
 from dualpipe_ref.grading.skeleton import skeleton_of
@@ -106,6 +107,7 @@ def mend(text: str) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Registered in _config.yml."""
     os.environ["DUALPIPE_REF_PAGE"] = "1"  # cells give what a page shows, not widgets
+    install()
     app.add_directive("answer", Answer)
     app.connect("html-page-context", add_scripts)
     app.connect("build-finished", finish)
