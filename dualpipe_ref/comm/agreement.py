@@ -46,21 +46,26 @@ def refuse(mover: Mover, error: InputError, device: torch.device) -> None:
 class Agreeing:
     """An `Exchange` of one rank a process, whose input all processes judge before any of them waits for another's kernels.
 
-    `check` raises `InputError` for what this rank may not send. Only a dispatch without handles costs a message, of the
-    `mover`, between CPUs.
+    `check` raises `InputError` for what this rank may not send; `meet` waits for all processes, and raises if one does not
+    come. Only a dispatch without handles costs these messages, of the `mover`, between CPUs.
     """
 
     def __init__(
-        self, exchange: Exchange, mover: Mover, check: Callable[[Sequence[Outgoing], int], object]
+        self,
+        exchange: Exchange,
+        mover: Mover,
+        check: Callable[[Sequence[Outgoing], int], object],
+        meet: Callable[[], None],
     ) -> None:
         self.exchange, self.topology, self.ranks = exchange, exchange.topology, exchange.ranks
-        self._mover, self._check = mover, check
+        self._mover, self._check, self._meet = mover, check, meet
 
     def dispatch(
         self, outgoing: Sequence[Outgoing], experts: int, handles: Sequence[Any] | None = None
     ) -> list[tuple[Received, Any]]:
         """As `Exchange.dispatch`."""
         if handles is None:
+            self._meet()
             try:
                 self._check(outgoing, experts)
             except InputError as error:

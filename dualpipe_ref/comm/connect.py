@@ -21,11 +21,12 @@ from dualpipe_ref.comm.queues import Queues
 from dualpipe_ref.comm.together import Meeting
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.base import Transport
+from dualpipe_ref.comm.transport.gpu import require_gpu
 from dualpipe_ref.comm.transport.ipc import Ipc
-from dualpipe_ref.comm.transport.nvshmem import Nvshmem
+from dualpipe_ref.comm.transport.nvshmem import Nvshmem, require_nvshmem
+from dualpipe_ref.comm.transport.processes import SECONDS, Processes
 from dualpipe_ref.schedule.errors import InputError
 
-SECONDS = 100
 VersionName = Literal["naive", "direct", "queues"]
 
 
@@ -50,7 +51,8 @@ def connected(
     are further ones of `Direct` and `Queues`. They reach peers over the `transport`, if none is given by CUDA IPC on one
     machine and by NVSHMEM between several. In the `background`, a thread communicates while the caller computes.
 
-    Raises `InputError` on all processes if they differ in an argument, and where kernels cannot run.
+    Raises `InputError` on all processes if they differ in an argument, and where kernels cannot run on one of them. A process
+    that does not come to a call within `seconds`, or has ended, is a `CommTimeout` for all others, with kernels.
 
     >>> connected(None, Topology(1, 1), 2, version="quick", hidden=8, most_tokens=1, experts_per_token=1)
     Traceback (most recent call last):
@@ -64,15 +66,18 @@ def connected(
         "experts_per_token": experts_per_token,
         "num_sms": num_sms,
     }
-    machines = _agreed(
-        group, {"version": version, "topology": topology, "experts": experts, **sizes, **settings}
-    )
+    own_transport = "none" if transport is None else type(transport).__name__
+    arguments = {"version": version, "topology": topology, "experts": experts, **sizes, **settings}
+    machines = _agreed(group, {**arguments, "transport": own_transport})
     if version == "naive":
         return Buffer(topology, experts, Collective(group, background=background))
+    seconds = settings.get("seconds", SECONDS)
+    if transport is None:
+        _all_can(group, machines)
     own = _own_group(group)
     if transport is None:
         way: Callable[..., Transport] = Ipc if machines == 1 else Nvshmem
-        transport = way(topology, group=own)
+        transport = way(topology, group=own, seconds=seconds)
     made: Callable[..., Direct | Queues] = Direct if version == "direct" else Queues
     exchange = made(transport, **sizes, **settings)
 
@@ -80,25 +85,47 @@ def connected(
         check_outgoing(outgoing, exchange.transport, experts, exchange.room)
 
     (rank,) = exchange.ranks
-    meeting = Meeting(Agreeing(exchange, Collective(own), check))
+    meet = Processes(own, topology, seconds).meet
+    meeting = Meeting(Agreeing(exchange, Collective(own), check, meet))
     return Buffer(topology, experts, meeting.of(rank, background=background))
 
 
 def _agreed(group: ProcessGroup | None, arguments: dict[str, Any]) -> int:
     """On how many machines the processes are; `InputError` unless all came with the same arguments."""
-    ranks = torch.distributed.get_world_size(group)
-    told: list[Any] = [None] * ranks
-    torch.distributed.all_gather_object(told, (socket.gethostname(), arguments), group=group)
+    told = _gathered(group, (socket.gethostname(), arguments))
     for name in sorted({name for _, one in told for name in one}):
         values = [repr(one.get(name, "the usual")) for _, one in told]
-        check_one(f"value of {name}", values, range(ranks))
+        check_one(f"value of {name}", values, range(len(told)))
     return len({host for host, _ in told})
+
+
+def _all_can(group: ProcessGroup | None, machines: int) -> None:
+    """Raises `InputError` on all processes if one lacks what the kernels need: else it would be waited for."""
+    lacking: InputError | None = None
+    try:
+        require_gpu()
+        if machines > 1:
+            require_nvshmem()
+    except InputError as error:
+        lacking = error
+    told = _gathered(group, str(lacking or ""))
+    if lacking is not None:
+        raise lacking
+    said = [f"rank {rank}: {text}" for rank, text in enumerate(told) if text]
+    if said:
+        raise InputError("kernels run on all ranks or on none", "; ".join(said))
+
+
+def _gathered(group: ProcessGroup | None, value: Any) -> list[Any]:
+    told: list[Any] = [None] * torch.distributed.get_world_size(group)
+    torch.distributed.all_gather_object(told, value, group=group)
+    return told
 
 
 def _own_group(group: ProcessGroup | None) -> ProcessGroup:
     """The same processes over gloo: what a transport says from its thread must not meet what the caller says from another.
 
-    A process that does not come ends the wait of the others after `SECONDS`.
+    Before a call `Processes.meet` has a limit of its own; this one is for those that make a transport, and start a GPU.
     """
     members = torch.distributed.get_process_group_ranks(group)
     return torch.distributed.new_group(

@@ -216,7 +216,9 @@ def test_processes_with_kernels_judge_their_input_before_one_waits_for_another()
         def check(outgoing: Sequence[Outgoing], experts: int) -> None:
             checked(outgoing[0], topology, experts)
 
-        return Buffer(topology, EXPERTS, Agreeing(exchange, threads.mover(rank), check))
+        return Buffer(
+            topology, EXPERTS, Agreeing(exchange, threads.mover(rank), check, lambda: None)
+        )
 
     ends = [end(rank) for rank in range(RANKS)]
     for name in ("an expert twice", "another hidden size", "another type"):

@@ -14,7 +14,7 @@ import torch.distributed
 from torch import Tensor
 
 from dualpipe_ref import InputError
-from dualpipe_ref.comm import reference
+from dualpipe_ref.comm import connect, reference
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.collective import Collective
 from dualpipe_ref.comm.connect import connected
@@ -138,6 +138,13 @@ def check_connected(topology: Topology, rank: int) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="kernels run on an NVIDIA GPU"):
             connected(None, topology, topology.ranks, version="queues", **sizes)
+        # Where one process lacks what the others have, all hear of it.
+        with pytest.MonkeyPatch.context() as patch:
+            if rank != last:
+                patch.setattr(connect, "require_gpu", lambda: None)
+            words = "kernels run on " + ("an NVIDIA" if rank == last else f"all .* rank {last}: ")
+            with pytest.raises(InputError, match=words):
+                connected(None, topology, topology.ranks, version="queues", **sizes)
 
 
 def main() -> None:

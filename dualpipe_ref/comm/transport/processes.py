@@ -89,7 +89,7 @@ class Processes:
         Over the store that the processes found one another by, which needs nobody's kernels, and no peer that is alive. The
         times are those of the processes' clocks.
         """
-        said = {self.rank: [time.time(), list(record)]}
+        said: dict[int, Any] = {self.rank: [time.time(), list(record)]}
         until = time.monotonic() + min(PATIENCE, self.seconds)
         keys = [f"{self._name}/{self._launches}/{rank}" for rank in range(self.topology.ranks)]
         # A store that is gone, with the process that kept it, says nothing more.
