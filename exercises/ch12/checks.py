@@ -40,7 +40,7 @@ def tasks(answer: Answer) -> str | None:
             where = f"{launch}: warp {warp} of block {block}"
             if said is None:
                 continue
-            if said not in due or any(type(one) is bool for one in said):
+            if said not in due or any(type(one) not in (str, int) for one in said):
                 return f"{where} does {_told(said)}, which is no task of this launch"
             if said in owner:
                 other, its = owner[said]
