@@ -86,13 +86,20 @@ class Case(NamedTuple):
 
 
 def exchange_on(case: Case, transport: Transport, blocks: int) -> Exchange:
-    """The version of a case over a transport, with so many blocks a rank; in the emulator queues get the smallest rings."""
-    room: dict[str, Any] = {
-        "hidden": case.hidden,
-        "most_tokens": case.tokens,
-        "experts_per_token": 2,
-    }
-    if case.version == "direct":
+    """The version of a case over a transport, with so many blocks a rank."""
+    return version_on(
+        case.version,
+        transport,
+        blocks,
+        hidden=case.hidden,
+        most_tokens=case.tokens,
+        experts_per_token=2,
+    )
+
+
+def version_on(version: str, transport: Transport, blocks: int, **room: Any) -> Exchange:
+    """Direct slots or queues; in the emulator queues get the smallest rings."""
+    if version == "direct":
         return Direct(transport, num_sms=blocks, **room)
     if transport.device.type == "cpu":
         return Queues(transport, sizes=Sizes(), **room)
