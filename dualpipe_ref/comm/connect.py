@@ -21,7 +21,7 @@ from dualpipe_ref.comm.queues import Queues
 from dualpipe_ref.comm.together import Meeting
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.base import Transport
-from dualpipe_ref.comm.transport.gpu import require_gpu
+from dualpipe_ref.comm.transport.gpu import Lacking, require_gpu
 from dualpipe_ref.comm.transport.ipc import Ipc
 from dualpipe_ref.comm.transport.nvshmem import Nvshmem, require_nvshmem
 from dualpipe_ref.comm.transport.processes import SECONDS, Processes
@@ -100,20 +100,20 @@ def _agreed(group: ProcessGroup | None, arguments: dict[str, Any]) -> int:
 
 
 def _all_can(group: ProcessGroup | None, machines: int) -> None:
-    """Raises `InputError` on all processes if one lacks what the kernels need: else it would be waited for."""
-    lacking: InputError | None = None
+    """Raises `Lacking` on all processes if one lacks what the kernels need: else it would be waited for."""
+    lacking: Lacking | None = None
     try:
         require_gpu()
         if machines > 1:
             require_nvshmem()
-    except InputError as error:
+    except Lacking as error:
         lacking = error
     told = _gathered(group, str(lacking or ""))
     if lacking is not None:
         raise lacking
     said = [f"rank {rank}: {text}" for rank, text in enumerate(told) if text]
     if said:
-        raise InputError("kernels run on all ranks or on none", "; ".join(said))
+        raise Lacking("kernels run on all ranks or on none", "; ".join(said))
 
 
 def _gathered(group: ProcessGroup | None, value: Any) -> list[Any]:

@@ -27,29 +27,33 @@ INSTALL = "pip install -e '.[gpu,train]' -c constraints/gpu.txt"
 OLDEST = (8, 0)
 
 
+class Lacking(InputError):  # noqa: N818 - what the machine is, no mistake of the caller
+    """This machine, or that of another process, lacks what kernels need."""
+
+
 def require_gpu() -> None:
-    """Raises `InputError`, which says what is missing, where kernels cannot run."""
+    """Raises `Lacking`, which says what is missing, where kernels cannot run."""
     if torch.version.cuda is None:
-        raise InputError(
+        raise Lacking(
             "kernels run on an NVIDIA GPU; without one, in the emulator",
             f"torch {torch.__version__}, which was built without CUDA",
             f"a torch built for CUDA ({INSTALL}), or transport.emulated.Emulated",
         )
     if not torch.cuda.is_available():
-        raise InputError(
+        raise Lacking(
             "kernels run on an NVIDIA GPU; without one, in the emulator",
             "no driver, or no GPU, that torch can use",
             "a machine with a GPU and driver 580 or newer, or transport.emulated.Emulated",
         )
     capability = torch.cuda.get_device_capability()
     if capability < OLDEST:
-        raise InputError(
+        raise Lacking(
             "kernels need an NVIDIA GPU of compute capability 8.0 (Ampere) or newer",
             ".".join(map(str, capability)),
             "9.0 (Hopper), for the book's numbers",
         )
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.core") is None:
-        raise InputError("kernels are launched by cuda-core", "it is not installed", INSTALL)
+        raise Lacking("kernels are launched by cuda-core", "it is not installed", INSTALL)
 
 
 def visible() -> tuple[str, ...]:

@@ -158,10 +158,10 @@ class Nvshmem:
 
 
 def require_nvshmem() -> None:
-    """Raises `InputError` where nvshmem4py or what its device functions need is missing."""
+    """Raises `gpu.Lacking` where nvshmem4py or what its device functions need is missing."""
     for name in ("nvshmem", "cffi"):
         if importlib.util.find_spec(name) is None:
-            raise InputError(
+            raise gpu.Lacking(
                 "GPUs of several nodes reach one another by nvshmem4py", f"no {name}", INSTALL
             )
 
