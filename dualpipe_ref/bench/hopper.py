@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dualpipe_ref.bench import hopper_kernels, hopper_sections
+from dualpipe_ref.bench import hopper_chunk, hopper_kernels, hopper_sections
 from dualpipe_ref.bench.hopper_sections import Kept, Section, Task
 from dualpipe_ref.bench.processes import say
 from dualpipe_ref.bench.results import Row, as_text, record
 from dualpipe_ref.hopper import sm_map
+from dualpipe_ref.plot.measured import RESULTS
+from dualpipe_ref.plot.trace import write_events
 
 if TYPE_CHECKING:
     from dualpipe_ref.hopper.measuring import Machine
@@ -24,7 +27,9 @@ SECTIONS = (
     Section("copy yardstick", 40, hopper_sections.yardstick),
     Section("dispatch and combine", 130, hopper_kernels.kernels),
     Section("sweep over SMs", 70, hopper_kernels.sweep),
-    Section("overlap", 150, hopper_kernels.overlap),
+    Section("overlap", 110, hopper_kernels.overlap),
+    Section("whole step", 15, hopper_chunk.step),
+    Section("chunk", 25, hopper_chunk.chunk),
 )
 PACKAGES = ("torch", "numba", "numba-cuda", "cuda-core", "cuda-bindings", "cuda-toolkit")
 
@@ -72,7 +77,7 @@ def _machine(dry_run: bool) -> Machine:
 
 def run(machine: Machine, sections: Sequence[Section], clock: Any = time.monotonic) -> Done:
     """All tasks of all sections, each section for as long as it may; what fails is kept, and the next goes on."""
-    done = Done([], Kept({}, {}), [], [])
+    done = Done([], Kept({}, {}, {}), [], [])
     for section in sections:
         say(section.name)
         until = clock() + section.seconds
@@ -106,11 +111,24 @@ def _write(done: Done, before: Any, after: Any, out: str | None, dry_run: bool) 
         "not_measured": [*done.late, *done.failed],
     }
     print(record("hopper", tier, done.rows, PACKAGES, out, more), file=sys.stderr)
+    for name, trace in done.kept.traces.items():
+        write_events(trace, trace_path(name, out))
     if done.kept.maps:
         maps = {way: sm_map.kept(found) for way, found in done.kept.maps.items()}
         rows = list(_map_rows(done))
         beside = None if out is None else f"{out.removesuffix('.json')}_maps.json"
         record("hopper_maps", tier, rows, PACKAGES, beside, more | {"sms": maps})
+
+
+def trace_path(name: str, out: str | None) -> Path:
+    """Where the trace of a pair of chunks goes: beside `out`, or into traces/ below the results.
+
+    >>> trace_path("chunk_direct", "/tmp/hopper.json").name
+    'hopper_chunk_direct_trace.json'
+    """
+    if out is None:
+        return RESULTS / "traces" / f"hopper_{name}.json"
+    return Path(f"{out.removesuffix('.json')}_{name}_trace.json")
 
 
 def _map_rows(done: Done) -> Iterable[Row]:

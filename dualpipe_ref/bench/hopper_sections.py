@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualpipe_ref.bench.results import Row
 from dualpipe_ref.comm.topology import Topology
@@ -38,10 +38,12 @@ class Section(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What later sections need of earlier ones: maps by way, the pace of a plain copy in bytes a second by SMs."""
+    """What later sections need of earlier ones, or is written beside the rows: maps by way, the pace of a plain copy in bytes
+    a second by SMs, traces for Perfetto by name."""
 
     maps: dict[str, SmMap]
     pace: dict[int, float]
+    traces: dict[str, dict[str, Any]]
 
 
 def _name(text: str) -> str:
