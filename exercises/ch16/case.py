@@ -13,7 +13,19 @@ GIB = 2**30
 MIB = 2**20
 PLENTY = Q(10**6)  # GiB
 # (P, m): odd and even, short and long steps, whole rounds of P and not.
-SIZES = ((3, 6), (4, 8), (4, 7), (4, 5), (5, 10), (6, 12), (6, 13), (8, 16), (8, 20), (8, 12))
+SIZES = (
+    *((3, 6), (4, 4), (4, 8), (4, 7), (4, 6), (4, 5), (5, 10)),
+    *((6, 12), (6, 13), (6, 7), (8, 16), (8, 20), (8, 12)),
+)
+# At these sizes a theme comes whether or not it is its turn.
+ALWAYS = {
+    (3, 6): ("nothing fits",),
+    (4, 5): ("F = I = W with its all-to-all",),
+    (4, 8): ("a forward longer than its backward", "a pair shorter than its own backward"),
+    (5, 10): ("a pair shorter than its own backward", "nothing fits"),
+    (6, 7): ("F = I = W with its all-to-all",),
+    (6, 12): ("a pair shorter than its own backward", "no all-to-all to hide"),
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ def long_weights(run: Run) -> Run:
 
 
 def no_exchange(run: Run) -> Run:
-    return replace(run, exchange_F=Q(0), exchange_I=Q(0))
+    return replace(run, W=run.I + 2, exchange_F=Q(0), exchange_I=Q(0))
 
 
 def themes(ranks: int, microbatches: int, seed: int) -> Iterator[Run]:
@@ -110,6 +122,25 @@ def themes(ranks: int, microbatches: int, seed: int) -> Iterator[Run]:
         exchange_F=Q(1, 4),
         exchange_I=Q(1, 2),
         reserved=40,
+    )
+    yield replace(
+        new("a forward longer than its backward"),
+        F=Q(9),
+        I=Q(2),
+        W=Q(3),
+        exchange_F=Q(4),
+        exchange_I=Q(1),
+        hidden=Q(19, 20),
+    )
+    yield replace(
+        new("a pair barely longer than its own backward"),
+        F=Q(3),
+        I=Q(6),
+        W=Q(6),
+        exchange_F=Q(2),
+        exchange_I=Q(4),
+        hidden=Q(1),
+        reserved=12,
     )
     yield replace(
         new("a pair shorter than its own backward"),

@@ -22,7 +22,6 @@ WHY = {
     "pair": "FB is below max(F, B), which no pair can be",
     "costs": "the formula does not hold for these costs and this m, and nothing was simulated at it",
 }
-Q = Fraction
 
 
 def fault(judged: Judged, what: str, row: Row | None = None) -> Fault:
@@ -38,11 +37,11 @@ def fault(judged: Judged, what: str, row: Row | None = None) -> Fault:
     )
 
 
-def same(said: object, right: object) -> bool:
+def same(said: object, right: Any) -> bool:
     """Whether an answer's value is the right one; numbers may be floats."""
-    if isinstance(right, bool) or right is None or isinstance(right, str):
-        return type(said) is type(right) and said == right
-    return is_close(said, Q(right))  # type: ignore[arg-type]
+    if type(right) in (int, Fraction):
+        return is_close(said, Fraction(right))
+    return type(said) is type(right) and said == right
 
 
 def told(answer: Answer, name: str, judged: Judged, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
-from .case import GIB, SIZES, Run, drawn, equal, long_weights, themes
-from .choices import Decision, Flip, decision, flips
+from .case import ALWAYS, GIB, SIZES, Run, drawn, equal, long_weights, themes
+from .choices import Decision, Flip, choice_at, decision, flips
 from .truth import Row, line_of, network, parts, rows_of
 
 Q = Fraction
@@ -26,11 +28,15 @@ class Judged(NamedTuple):
 
 @cache
 def runs() -> tuple[Judged, ...]:
-    """Smallest sizes first. Each theme comes at every third size, ties wherever there is one."""
+    """Smallest sizes first. Each theme comes at every fourth size, ties wherever there is one."""
     found = []
     for seed, size in enumerate(SIZES):
-        found += [run for place, run in enumerate(_of(*size, seed)) if (place + seed) % 3 == 0]
-        found += _ties(*size, seed)
+        found += [
+            run
+            for place, run in enumerate(_of(*size, seed))
+            if (place + seed) % 4 == 0 or run.theme in ALWAYS.get(size, ())
+        ]
+        found += [*_ties(*size, seed), *_between(*size, seed)]
     found.sort(key=lambda run: run.ranks * run.microbatches)
     return tuple(Judged(run, rows_of(run), decision(run), flips(run)) for run in found)
 
@@ -74,6 +80,17 @@ def _ties(ranks: int, microbatches: int, seed: int) -> Iterator[Run]:
         tied = _tied(replace(run, reserved=2), one, other)
         if tied and decision(tied).margin == 0:
             yield tied
+
+
+def _between(ranks: int, microbatches: int, seed: int) -> Iterator[Run]:
+    """As many SMs more as SMs less make the choice another one."""
+    run = replace(drawn("a choice between two others", ranks, microbatches, seed), hidden=Q(1))
+    choices = [(count, choice_at(run, count)) for count in range(0, run.sms, 2)]
+    groups = [[count for count, _ in group] for _, group in groupby(choices, itemgetter(1))]
+    for group in groups[1:-1]:
+        if len(group) % 2:
+            yield replace(run, reserved=group[len(group) // 2])
+            return
 
 
 def _tied(run: Run, one: str, other: str) -> Run | None:

@@ -180,11 +180,10 @@ def break_even(case: Case, choice: str | None, other: str | None) -> Fraction | 
         return time_of(case, other, costs)[0] - time_of(case, choice, costs)[0]
 
     # Both times are straight lines in the pair; two points give their crossing.
-    start = max(book["pair"], book["F"], book["B"])
-    here, slope = ahead(start), ahead(start + 1) - ahead(start)
+    here, slope = ahead(book["pair"]), ahead(book["pair"] + 1) - ahead(book["pair"])
     if slope == 0:
         return None
-    crossing = start - here / slope
+    crossing = book["pair"] - here / slope
     return crossing if crossing >= max(book["F"], book["B"]) else None
 
 
