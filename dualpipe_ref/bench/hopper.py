@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dualpipe_ref.bench import hopper_chunk, hopper_kernels, hopper_sections
+from dualpipe_ref.bench import hopper_chunk, hopper_contention, hopper_kernels, hopper_sections
 from dualpipe_ref.bench.hopper_sections import Kept, Section, Task
 from dualpipe_ref.bench.processes import say
 from dualpipe_ref.bench.results import Row, as_text, record
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 SECTIONS = (
     Section("environment", 5, hopper_sections.environment),
     Section("reservation", 10, hopper_sections.reservation),
-    Section("who ran where", 15, hopper_sections.who_ran),
-    Section("copy yardstick", 40, hopper_sections.yardstick),
-    Section("dispatch and combine", 130, hopper_kernels.kernels),
-    Section("sweep over SMs", 70, hopper_kernels.sweep),
-    Section("overlap", 110, hopper_kernels.overlap),
+    Section("who ran where", 30, hopper_sections.who_ran),
+    Section("copy yardstick", 30, hopper_sections.yardstick),
+    Section("dispatch and combine", 100, hopper_kernels.kernels),
+    Section("sweep over SMs", 50, hopper_kernels.sweep),
+    Section("overlap", 100, hopper_kernels.overlap),
+    Section("contention", 35, hopper_contention.contention),
     Section("whole step", 15, hopper_chunk.step),
     Section("chunk", 25, hopper_chunk.chunk),
 )
@@ -35,12 +36,14 @@ PACKAGES = ("torch", "numba", "numba-cuda", "cuda-core", "cuda-bindings", "cuda-
 
 
 class Done(NamedTuple):
-    """The rows, what later readers need beside them, what was not begun in time, and what failed, as sentences."""
+    """The rows, what later readers need beside them, what was not begun in time and what failed, as sentences, and the clocks
+    of the GPU as each section left them."""
 
     rows: list[Row]
     kept: Kept
     late: list[str]
     failed: list[str]
+    clocks: dict[str, Any]
 
 
 def main(out: str | None = None, dry_run: bool = False) -> int:
@@ -61,7 +64,7 @@ def main(out: str | None = None, dry_run: bool = False) -> int:
     for sentence in (*done.late, *done.failed):
         print(f"not measured: {sentence}")
     if not dry_run or out:
-        _write(done, before, machine.environment(), out, dry_run)
+        _write(done, before, out, dry_run)
     return 1 if done.failed else 0
 
 
@@ -77,7 +80,7 @@ def _machine(dry_run: bool) -> Machine:
 
 def run(machine: Machine, sections: Sequence[Section], clock: Any = time.monotonic) -> Done:
     """All tasks of all sections, each section for as long as it may; what fails is kept, and the next goes on."""
-    done = Done([], Kept({}, {}, {}), [], [])
+    done = Done([], Kept({}, {}, {}), [], [], {})
     for section in sections:
         say(section.name)
         until = clock() + section.seconds
@@ -86,6 +89,7 @@ def run(machine: Machine, sections: Sequence[Section], clock: Any = time.monoton
                 done.late.append(f"{section.name}, {task.name}: {section.seconds} s were over")
             else:
                 _run(section, task, done)
+        done.clocks[section.name] = machine.environment()["clocks"]
     return done
 
 
@@ -102,12 +106,12 @@ def _run(section: Section, task: Task, done: Done) -> None:
     done.rows.extend(rows)
 
 
-def _write(done: Done, before: Any, after: Any, out: str | None, dry_run: bool) -> None:
+def _write(done: Done, before: Any, out: str | None, dry_run: bool) -> None:
     tier = "dry run in the emulator" if dry_run else "one GPU"
     more = {
         "gpu": before["gpu"],
         "driver": before["driver"],
-        "clocks": {"before": before["clocks"], "after": after["clocks"]},
+        "clocks": {"before": before["clocks"], **done.clocks},
         "not_measured": [*done.late, *done.failed],
     }
     print(record("hopper", tier, done.rows, PACKAGES, out, more), file=sys.stderr)

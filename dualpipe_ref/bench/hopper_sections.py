@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualpipe_ref.bench.results import Row
+from dualpipe_ref.bench.targets import fixed_limit
 from dualpipe_ref.comm.topology import Topology
+from dualpipe_ref.hopper.arithmetic import TILE, waves
 from dualpipe_ref.hopper.reserve import GREEN, OWNED, PLAIN, Half, Reservation, reserve
 from dualpipe_ref.hopper.sm_map import BOTH, COMMUNICATION, COMPUTE, NEITHER, SmMap
 from dualpipe_ref.hopper.ways import ways
@@ -19,6 +21,8 @@ DEEPSEEK = 20
 COPY_SMS = (2, 4, 8, 16, 20, 24, 32, 64)
 COPY_THREADS = (512, 1024)
 GRIDS = (Topology(2, 2), Topology(2, 4), Topology(8, 1))
+OVERLAP_GRID = Topology(2, 2)
+LEAST_MATMULS = 4
 NO_LINK = "one GPU, no link"
 
 
@@ -58,6 +62,11 @@ def environment(machine: Machine, kept: Kept) -> Iterator[Task]:
         yield Row("hopper.shared_per_block", gpu.shared_per_block, "bytes")
         for way in ways(gpu):
             yield Row(f"hopper.has_{_name(way.name)}", float(way.ready), way.found)
+        yield Row("hopper.matmuls_told", float(machine.tells), "torch can tell matmuls their SMs")
+        for taken in (0, DEEPSEEK):
+            name = f"hopper.matmul_waves_{gpu.sms - taken}_sms"
+            unit = f"waves of tiles of {TILE[0]} x {TILE[1]}"
+            yield Row(name, waves(machine.side, gpu.sms - taken), unit, fixed_limit(name))
 
     yield Task("the GPU", rows)
 
@@ -81,19 +90,35 @@ def reservation(machine: Machine, kept: Kept) -> Iterator[Task]:
 
 
 def who_ran(machine: Machine, kept: Kept) -> Iterator[Task]:
-    def rows(way: str) -> Iterator[Row]:
-        with reserve(machine.driver, DEEPSEEK, way) as made:
-            found = machine.probe(made.communication, made.compute)
-            kept.maps[way] = found
-            name = f"hopper.map_{_name(way)}"
-            for role in (COMMUNICATION, COMPUTE, NEITHER):
-                yield Row(f"{name}_{role}", found.count(role), "SMs")
-            yield Row(f"{name}_both", found.count(BOTH), "SMs", "<= 0" if way != PLAIN else None)
-            yield Row(f"{name}_together", len(found.together), "SMs at the same time")
-            yield Row(f"{name}_spread", found.spread_ns / 1e3, "us from first to last start")
+    """Each way by kernels that only ask, then by what the blocks of dispatch and of combine write down themselves."""
+
+    def asked(way: str) -> Iterator[Row]:
+        with reserve(machine.driver, DEEPSEEK, way) as halves:
+            kept.maps[way] = machine.probe(halves.communication, halves.compute)
+        yield from _of_map(way, kept.maps[way])
+
+    def written(way: str) -> Iterator[Row]:
+        made = machine.exchange("direct", OVERLAP_GRID, DEEPSEEK // OVERLAP_GRID.ranks)
+        with reserve(machine.driver, DEEPSEEK, way) as halves:
+            maps = machine.probe_kernels(made, halves.communication, halves.compute)
+        made.check()
+        for phase, found in maps.items():
+            kept.maps[f"{way} {phase}"] = found
+            yield from _of_map(f"{way} {phase}", found)
 
     for way in _ready(machine):
-        yield Task(way, lambda way=way: rows(way))  # type: ignore[misc]
+        yield Task(way, lambda way=way: asked(way))  # type: ignore[misc]
+    for way in _ready(machine):
+        yield Task(f"{way}, by the kernels themselves", lambda way=way: written(way))  # type: ignore[misc]
+
+
+def _of_map(name: str, found: SmMap) -> Iterator[Row]:
+    name = f"hopper.map_{_name(name)}"
+    for role in (COMMUNICATION, COMPUTE, NEITHER):
+        yield Row(f"{name}_{role}", found.count(role), "SMs")
+    yield Row(f"{name}_both", found.count(BOTH), "SMs", fixed_limit(f"{name}_both"))
+    yield Row(f"{name}_together", len(found.together), "SMs at the same time")
+    yield Row(f"{name}_spread", found.spread_ns / 1e3, "us from first to last start")
 
 
 def _whole(machine: Machine) -> Reservation:

@@ -88,6 +88,8 @@ TARGETS = (
            r"hopper\.overlap_\w+_20_sms_green_contexts_(dispatch|combine)_exposed", "<= 0.037", _GPU, _NO_GPU),
     Target("SMs that ran both halves of a reservation",
            r"hopper\.map_(?!plain)\w+_both", "<= 0", _GPU, _NO_GPU),
+    Target("tiles of a matmul for each SM that computation has: below ten, their whole number shows",
+           r"hopper\.matmul_waves_\d+_sms", ">= 10", _GPU, _NO_GPU),
     Target("all tests and benches of one GPU, minutes",
            r"hopper\.minutes", "<= 8", _GPU, "no run of `make gpu` on a GPU is recorded"),
 )  # fmt: skip
@@ -106,6 +108,11 @@ _NOT_RUN = "no results file from such machines: not run by us"
 UNMEASURED = (
     Unmeasured("the tax of 4 to 32 reserved SMs, beside 132/(132 - n)", _GPU, _NO_GPU),
     Unmeasured("overlap without reserved SMs, in two streams", _GPU, _NO_GPU),
+    Unmeasured(
+        "matmuls beside communication that reserves nothing and waits, as NCCL's kernels do",
+        _GPU,
+        _NO_GPU,
+    ),
     Unmeasured("computation beside NCCL's own kernels", _GPU, _NOT_RUN, "nccl"),
     Unmeasured(
         "a forward and a backward chunk interleaved, beside their lower bound",
@@ -143,6 +150,16 @@ def limit(row: str) -> str:
     if found is None or found.limit is None:
         raise InputError("a row with a fixed target is in bench/targets.py", repr(row))
     return found.limit
+
+
+def fixed_limit(row: str) -> str | None:
+    """The same, or None for a row without a target, or whose bench computes it.
+
+    >>> fixed_limit("hopper.map_green_contexts_both"), fixed_limit("hopper.map_plain_streams_both")
+    ('<= 0', None)
+    """
+    found = target_of(row)
+    return found.limit if found else None
 
 
 class Standing(NamedTuple):

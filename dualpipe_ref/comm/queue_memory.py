@@ -11,6 +11,7 @@ from dualpipe_ref.comm.kernels.queue_plan import Rings
 from dualpipe_ref.comm.protocol.sizes import Sizes
 from dualpipe_ref.comm.queue_sizes import QueueSizes, combine_block_words, dispatch_block_words
 from dualpipe_ref.comm.topology import Topology
+from dualpipe_ref.simulate.buffers import queue_bytes
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,11 @@ class QueueMemory:
     @property
     def words_at(self) -> int:
         """Where the words begin, behind the larger phase's rings."""
+        dispatch, combine = self.sizes.dispatch, self.sizes.combine
+        phases = ((dispatch, dispatch.nvl_ring), (combine, combine.sub_ring * self.topology.nodes))
         return max(
-            _ring_bytes(
-                self.topology, self.sizes.dispatch, self.sizes.dispatch.nvl_ring, self.slot
-            ),
-            _ring_bytes(
-                self.topology,
-                self.sizes.combine,
-                self.topology.nodes * self.sizes.combine.sub_ring,
-                self.slot,
-            ),
+            queue_bytes(self.topology, one.channels, one.rdma_ring, nvl_ring, self.slot).total
+            for one, nvl_ring in phases
         )
 
     @property
@@ -87,12 +83,6 @@ class QueueMemory:
         data = _offsets(0, sizes.channels * (nodes - 1) * ring, over_rdma * ring, 0)
         words = _offsets(words_at, *(8 * one for one in (over_rdma, over_rdma, *[over_nvlink] * 2)))
         return Rings._make((*data, *words, sub_rings))
-
-
-def _ring_bytes(topology: Topology, sizes: Sizes, nvl_slots: int, slot: int) -> int:
-    """Bytes of a phase's rings, with `nvl_slots` from each GPU of the node in a channel."""
-    nodes, gpus = topology.nodes, topology.gpus_per_node
-    return sizes.channels * slot * ((2 * nodes - 1) * sizes.rdma_ring + gpus * nvl_slots)
 
 
 def _fields(

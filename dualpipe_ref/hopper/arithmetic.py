@@ -169,6 +169,21 @@ def repetitions(alone: float, other: float, ratio: float = 1.0) -> int:
     return max(1, ceil(ratio * other / alone - 1e-9))
 
 
+# Of the output of a matmul, that which a block makes: the one of cuBLAS's kernels for large bfloat16 matmuls on Hopper.
+TILE = (128, 256)
+
+
+def waves(side: int, sms: int, tile: tuple[int, int] = TILE) -> float:
+    """Tiles of a square matmul for each SM. The last wave is not full: with ten, that is at most a tenth of the time.
+
+    >>> round(waves(8192, 112), 1), round(waves(8192, 132), 1)
+    (18.3, 15.5)
+    """
+    if side < 1 or sms < 1:
+        raise InputError("a matmul has a side and SMs", f"side {side} on {sms} SMs")
+    return ceil(side / tile[0]) * ceil(side / tile[1]) / sms
+
+
 def _times(**named: float) -> None:
     for name, value in named.items():
         if not 0 < value < float("inf"):

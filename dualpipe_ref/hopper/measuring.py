@@ -153,6 +153,8 @@ class Machine(Protocol):
     # Bytes that the yardstick copies for each SM, and the side of the square matmuls.
     copied_per_sm: int
     side: int
+    # Whether matmuls can be told how many SMs they have.
+    tells: bool
 
     @property
     def driver(self) -> Driver:

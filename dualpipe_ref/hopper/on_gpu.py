@@ -39,6 +39,8 @@ HEAD_START_CYCLES = 40_000
 # Of probes: communication stays as long as it takes computation to go through the GPU several times.
 STAY_NS, SHORT_STAY_NS = 2_000_000, 50_000
 PROBE_THREADS, PROBE_ROUNDS = 512, 8
+# Of torch: takes how many SMs are not those of matmuls, or None.
+TELL = "_set_sm_carveout_experimental"
 QUERY = "driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.draw,power.limit,temperature.gpu"
 
 
@@ -54,6 +56,7 @@ class OnGpu:
         self.device = torch.device("cuda", device)
         torch.zeros(1, device=self.device)
         self.driver = CudaDriver(device)
+        self.tells = hasattr(torch._C, TELL)
         self._square = torch.randn(self.side, self.side, device=self.device).bfloat16()
         self._product = torch.empty_like(self._square)
 
@@ -217,7 +220,7 @@ class OnGpu:
 @contextmanager
 def told(taken: int) -> Iterator[bool]:
     """Matmuls inside are told that `taken` SMs are not theirs, if this torch can: else a persistent one takes them all."""
-    tell = getattr(torch._C, "_set_sm_carveout_experimental", None)
+    tell = getattr(torch._C, TELL, None)
     if tell is None or not taken:
         yield False
         return

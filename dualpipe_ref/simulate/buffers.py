@@ -7,7 +7,7 @@ dd758ca) and in `comm.protocol`; direct slots, whose addresses are computed and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from dualpipe_ref.schedule.errors import require_int
 from dualpipe_ref.simulate.volumes import ExpertGrid
@@ -24,8 +24,18 @@ class Buffers(NamedTuple):
         return self.rdma + self.nvlink
 
 
+class NodesOfGpus(Protocol):
+    """Anything of N nodes of L GPUs: an `ExpertGrid`, and `comm.topology.Topology`."""
+
+    @property
+    def nodes(self) -> int: ...
+
+    @property
+    def gpus_per_node(self) -> int: ...
+
+
 def queue_bytes(
-    grid: ExpertGrid,
+    grid: NodesOfGpus,
     channels: int,
     rdma_ring: int,
     nvl_ring: int,

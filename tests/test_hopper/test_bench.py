@@ -21,11 +21,11 @@ from dualpipe_ref.hopper.emulated_driver import A100, EmulatedDriver
 from dualpipe_ref.hopper.measuring import Work, check_torch_ways
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import Half, reserve
-from dualpipe_ref.hopper.sm_map import roles_of
+from dualpipe_ref.hopper.sm_map import SmMap, roles_of
 from dualpipe_ref.plot import draw_sm_map
 from dualpipe_ref.schedule.errors import InputError
 
-MATMUL, LEAK = 2.0, 0.25
+MATMUL, LEAK, CONTENDED = 2.0, 0.25, 1.5
 # A model of the machine has no chunks and no steps: these run once, in the dry run.
 MODELLED = [one for one in SECTIONS if one.name not in ("whole step", "chunk")]
 PACE = {"copy": 100.0, "dispatch": 50.0, "combine": 80.0, "torch": 5.0}
@@ -53,6 +53,9 @@ def test_a_dry_run_goes_through_all_sections(written: dict[str, list[dict[str, A
         "chunk_direct_2x2_exposed_bound",
         "chunk_queues_2x2_overlapped",
         "overlap_direct_20_sms_plain_streams_combine_exposed",
+        "map_green_contexts_dispatch_both",
+        "unreserved_polling_20_blocks_told",
+        "unreserved_copying_32_blocks_communication",
         "overlap_queues_24_sms_owned_shared_memory_dispatch_over_longer",
         *(f"overlap_direct_{sms}_sms_green_contexts_tax_beyond" for sms in RESERVED),
     ):
@@ -66,8 +69,13 @@ def test_a_dry_run_goes_through_all_sections(written: dict[str, list[dict[str, A
 
 def test_the_maps_say_which_sms(written: dict[str, list[dict[str, Any]]]) -> None:
     maps = written["hopper_maps"][0]["sms"]
+    idle = list(range(4, 20))
     for way in (GREEN, OWNED):
         assert maps[way] == {"communication": list(range(20)), "both": [], "neither": []}
+        for phase in ("dispatch", "combine"):
+            mine = {"communication": [0, 1, 2, 3], "both": [], "neither": idle}
+            assert maps[f"{way} {phase}"] == mine
+    assert maps[f"{PLAIN} combine"]["both"] == [0, 1, 2, 3]
     # Nothing is reserved by streams alone.
     assert maps[PLAIN]["both"] == list(range(20))
     figure = draw_sm_map(roles_of(maps[GREEN], sms=132))
@@ -110,7 +118,7 @@ class Modelled(OnEmulator):
         return Work(half, _Taking(seconds))
 
     def seconds(self, *works: Work, beside: Work | None = None, runs: int = 5) -> float:
-        """The longest, and a part of all the others. What is held must be held for long enough."""
+        """The longest, and a part of all the others; what runs beside and owns no SMs makes it longer. It must last."""
         times = []
         for work in works:
             taken: list[float] = []
@@ -119,8 +127,13 @@ class Modelled(OnEmulator):
         if beside is not None:
             held: list[float] = []
             beside.start(held)
-            assert held[0] > max(times)
+            assert sum(held) > max(times)
+            if not beside.half.owns_sm:
+                return CONTENDED * max(times)
         return max(times) + LEAK * (sum(times) - max(times))
+
+    def probe_kernels(self, made: Any, communication: Half, compute: Half) -> dict[str, SmMap]:
+        return dict.fromkeys(("dispatch", "combine"), self.probe(communication, compute))
 
 
 class _Taking:
@@ -154,6 +167,16 @@ def test_rows_are_what_the_model_says() -> None:
             assert alone <= compute
             assert rows[f"{name}_{phase}_exposed"] == pytest.approx(LEAK)
             assert rows[f"{name}_{phase}_over_longer"] == pytest.approx(1 + LEAK * alone / compute)
+        for kind in ("polling", "copying"):
+            name = f"unreserved_{kind}_{sms}_blocks"
+            assert rows[f"{name}_matmuls"] == pytest.approx(CONTENDED)
+            assert rows[f"{name}_matmuls_beyond"] == pytest.approx(CONTENDED * (132 - sms) / 132)
+            assert rows[f"{name}_communication"] == pytest.approx(CONTENDED)
+            told = [f"{name}_told"] if sms == 20 else []
+            assert [one for one in rows if one.startswith(name) and "told" in one] == told
+            assert all(rows[one] == pytest.approx(CONTENDED * 132 / 112) for one in told)
+    assert rows["matmul_waves_112_sms"] == pytest.approx(1 / 112)
+    assert rows["matmuls_told"] == 0
 
 
 def test_what_an_older_gpu_lacks_is_left_out_and_said() -> None:
@@ -171,7 +194,9 @@ def test_what_an_older_gpu_lacks_is_left_out_and_said() -> None:
     assert rows["hopper.overlap_direct_20_sms_owned_shared_memory_tax"].value == pytest.approx(
         108 / 88
     )
-    assert list(done.kept.maps) == [OWNED, PLAIN]
+    ways = [OWNED, PLAIN]
+    by_kernels = [f"{way} {phase}" for way in ways for phase in ("dispatch", "combine")]
+    assert list(done.kept.maps) == ways + by_kernels
 
 
 def section(*names: str) -> Section:
@@ -192,6 +217,7 @@ def test_a_section_begins_nothing_when_its_time_is_over() -> None:
     ticks = iter([0, 1, 9, 10.5, 11])
     done = run(OnEmulator(), [section("a", "b", "c", "d")], clock=ticks.__next__)
     assert [row.bench for row in done.rows] == ["hopper.a", "hopper.b"]
+    assert list(done.clocks) == ["some"]
     assert done.late == ["some, c: 10 s were over", "some, d: 10 s were over"]
 
 
@@ -204,6 +230,7 @@ def test_what_fails_is_kept_and_the_rest_goes_on(
     rows = json.loads((tmp_path / "hopper.json").read_text())
     assert [row["bench"] for row in rows] == ["hopper.a", "hopper.c"]
     assert rows[0]["not_measured"] == ["some, broken: RuntimeError: no memory"]
+    assert rows[0]["clocks"] == {"before": {}, "some": {}}
 
 
 def test_all_sections_end_in_time() -> None:
