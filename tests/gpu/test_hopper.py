@@ -13,6 +13,7 @@ from dualpipe_ref.hopper.measuring import Shape, check_torch_ways
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import GREEN, OWNED, PLAIN, Reservation, nearest_split, reserve
 from dualpipe_ref.hopper.ways import ways
+from dualpipe_ref.schedule.errors import InputError
 from tests.gpu.conftest import IS_EMULATED
 
 
@@ -63,6 +64,45 @@ def test_plain_streams_keep_nobody_off(machine: Any) -> None:
     """Else the two tests above would show nothing."""
     with reserved(machine, 20, PLAIN) as made:
         assert not machine.probe(made.communication, made.compute).is_apart
+
+
+@pytest.mark.parametrize("way", [GREEN, OWNED, PLAIN])
+@pytest.mark.parametrize("version", ["direct", "queues"])
+def test_dispatch_and_combine_say_themselves_where_they_ran(
+    machine: Any, version: str, way: str
+) -> None:
+    made = machine.exchange(version, Topology(2, 2), 4)
+    with reserved(machine, 16, way) as halves:
+        maps = machine.probe_kernels(made, halves.communication, halves.compute)
+        made.check()
+        for phase, found in maps.items():
+            ours = len(found.sms("communication")) + len(found.sms("both"))
+            assert 0 < ours <= 16, f"{phase}: {found}"
+            if way == GREEN:
+                assert found.is_apart, f"{phase}: {found}"
+            else:
+                assert (found.together == ()) == (way == OWNED), f"{phase}: {found}"
+
+
+def test_kernels_that_ran_elsewhere_are_found_out(machine: Any) -> None:
+    """On the stream of computation they are where computation is, whatever was reserved."""
+    made = machine.exchange("direct", Topology(2, 2), 4)
+    with reserved(machine, 16, GREEN) as halves:
+        maps = machine.probe_kernels(made, halves.compute, halves.compute)
+    assert not any(found.is_apart for found in maps.values())
+
+
+def test_kernels_that_write_nothing_are_found_out(machine: Any) -> None:
+    made = machine.exchange("direct", Topology(2, 2), 4)
+    kept = made.recording()
+    with reserved(machine, 16, PLAIN) as halves:
+        for silent, work in zip(
+            ("dispatch", "combine"), machine.works(made, halves.communication), strict=True
+        ):
+            kept.clear()
+            machine.seconds(work, runs=1)
+            with pytest.raises(InputError, match="of warp 0 of block 0"):
+                kept.ran(silent)
 
 
 @pytest.mark.parametrize("way", [GREEN, OWNED, PLAIN])

@@ -17,10 +17,11 @@ from dualpipe_ref.comm.transport import gpu
 from dualpipe_ref.hopper import on_gpu
 from dualpipe_ref.hopper.emulated_driver import EmulatedDriver
 from dualpipe_ref.hopper.measuring import TINY
-from dualpipe_ref.hopper.on_emulator import OnEmulator
+from dualpipe_ref.hopper.on_emulator import LANES, OnEmulator
 from dualpipe_ref.hopper.on_gpu import HEAD_START_CYCLES, OnGpu
 from dualpipe_ref.hopper.replay import Launch
 from dualpipe_ref.hopper.reserve import GREEN, OWNED, PLAIN, reserve
+from dualpipe_ref.schedule.errors import InputError
 
 
 class Fake:
@@ -28,7 +29,7 @@ class Fake:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, driver: EmulatedDriver) -> None:
         self.log: list[tuple[Any, ...]] = []
-        self.driver, self.current = driver, 0
+        self.driver, self.current, self.writes = driver, 0, True
         real = inspect.signature(gpu.launch)
 
         fake = self
@@ -83,6 +84,8 @@ class Fake:
             self.write_records(plan.records, number, given["grid"], given["threads"])
         elif kernel is plain_copy:
             ctypes.memmove(plan.target, plan.source, plan.size)
+        elif plan.records and self.writes:
+            self.write_records(plan.records, number, given["grid"], given["threads"])
 
     def write_records(self, address: int, number: int, grid: int, threads: int) -> None:
         """What warps of blocks on the SMs of a stream would write."""
@@ -177,6 +180,25 @@ def test_a_probe_asks_blocks_of_both_halves(made: tuple[OnGpu, Fake], way: str, 
     assert ("launch", first, "who_ran", 20, True, False) in fake.log
     # More blocks than fit at once: they do not wait for one another.
     assert ("launch", second, "who_ran", blocks, False, False) in fake.log
+
+
+@pytest.mark.parametrize(("way", "both"), [(GREEN, 0), (OWNED, 4), (PLAIN, 4)])
+def test_kernels_are_asked_beside_the_probe(
+    made: tuple[OnGpu, Fake], monkeypatch: pytest.MonkeyPatch, way: str, both: int
+) -> None:
+    """Their own records count, not those of their first run. (Nobody keeps others off here: the streams do.)"""
+    machine, fake = made
+    monkeypatch.setattr(gpu, "LANES", LANES)
+    kept = OnEmulator().exchange("direct", Topology(2, 2), 1)
+    with reserve(machine.driver, 20, way) as halves:
+        maps = machine.probe_kernels(kept, halves.communication, halves.compute)
+        for phase, found in maps.items():
+            assert (found.count("both"), found.count("communication")) == (both, 4 - both), phase
+        order = [one[2] for one in fake.log if one[0] == "launch"]
+        assert order == 2 * ["dispatch", "who_ran"] + 2 * ["combine", "who_ran"]
+        fake.writes = False
+        with pytest.raises(InputError, match="of warp 0 of block 0"):
+            machine.probe_kernels(kept, halves.communication, halves.compute)
 
 
 def test_steps_go_to_the_stream_of_their_half(made: tuple[OnGpu, Fake]) -> None:
