@@ -116,7 +116,9 @@ def _write(done: Done, before: Any, out: str | None, dry_run: bool) -> None:
     }
     print(record("hopper", tier, done.rows, PACKAGES, out, more), file=sys.stderr)
     for name, trace in done.kept.traces.items():
-        write_events(trace, trace_path(name, out))
+        path = trace_path(name, out)
+        path.parent.mkdir(exist_ok=True)
+        write_events(trace, path)
     if done.kept.maps:
         maps = {way: sm_map.kept(found) for way, found in done.kept.maps.items()}
         rows = list(_map_rows(done))

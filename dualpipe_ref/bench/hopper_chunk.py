@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dualpipe_ref.bench.hopper_sections import DEEPSEEK, Kept, Task
 from dualpipe_ref.bench.results import Row
+from dualpipe_ref.bench.targets import limit
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.hopper.arithmetic import exposed_share
 from dualpipe_ref.hopper.reserve import Half, Reservation, reserve
@@ -141,10 +142,13 @@ def _step(tools: Tools, dtype: Any, name: str) -> Iterator[Row]:
         found, room = distance(case, stepped(case, made)), allowed(case)
     prefix = f"hopper.step_dualpipe_{tools.ranks}x{case.topology.ranks}_{name}"
     yield Row(f"{prefix}_loss", found.loss, "of the loss, from the CPU run")
-    yield Row(f"{prefix}_loss_share", found.loss / room.loss, "of what is allowed", "<= 1")
-    gradients = found.all_gradients / room.all_gradients
+    yield _share(f"{prefix}_loss_share", found.loss / room.loss)
     yield Row(f"{prefix}_gradients", found.all_gradients, "of their length, from the CPU run")
-    yield Row(f"{prefix}_gradients_share", gradients, "of what is allowed", "<= 1")
+    yield _share(f"{prefix}_gradients_share", found.all_gradients / room.all_gradients)
+
+
+def _share(name: str, value: float) -> Row:
+    return Row(name, value, "of what is allowed", limit(name))
 
 
 def chunk(machine: Machine, kept: Kept) -> Iterator[Task]:
@@ -164,10 +168,10 @@ def _chunk(machine: Machine, kept: Kept, version: str, sms: int, way: str) -> It
         found = measured(pair, tools.runs)
         heard.is_on, pair.began = True, heard.records.clear
         recorded, _ = pair.run(overlapped=True)
-        heard.is_on, pair.computing = False, lambda: tools.computing(whole.compute)
-        on_all = serial_seconds(pair, tools.runs)
         name = f"{version}, a forward and a backward chunk, {halves.given}"
         kept.traces[f"chunk_{version}"] = chunk_trace(recorded, heard.kernel_blocks(), name=name)
+        heard.is_on, pair.computing = False, lambda: tools.computing(whole.compute)
+        on_all = serial_seconds(pair, tools.runs)
     layers, times = tools.shape.layers, found.times
     compute, network = times.all_of(Lane.COMPUTE), times.all_of(Lane.NETWORK)
     bound = float(lower_bound(layers, times))

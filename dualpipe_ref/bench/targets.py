@@ -90,6 +90,8 @@ TARGETS = (
            r"hopper\.map_(?!plain)\w+_both", "<= 0", _GPU, _NO_GPU),
     Target("tiles of a matmul for each SM that computation has: below ten, their whole number shows",
            r"hopper\.matmul_waves_\d+_sms", ">= 10", _GPU, _NO_GPU),
+    Target("a DualPipe step over the kernels beside its CPU run: losses and gradients off, share of what is allowed",
+           r"hopper\.step_\w+_share", "<= 1", _GPU, _NO_GPU),
     Target("all tests and benches of one GPU, minutes",
            r"hopper\.minutes", "<= 8", _GPU, "no run of `make gpu` on a GPU is recorded"),
 )  # fmt: skip
@@ -115,10 +117,7 @@ UNMEASURED = (
     ),
     Unmeasured("computation beside NCCL's own kernels", _GPU, _NOT_RUN, "nccl"),
     Unmeasured(
-        "a forward and a backward chunk interleaved, beside their lower bound",
-        _GPU,
-        _NOT_RUN,
-        "chunk",
+        "a forward and a backward chunk interleaved, beside their lower bound", _GPU, _NO_GPU
     ),
     Unmeasured("kernels by CUDA IPC between processes of one GPU", _GPU, _NOT_RUN, "ipc"),
     Unmeasured("kernels over NVSHMEM between nodes", "cluster", _NOT_RUN, "multinode"),
