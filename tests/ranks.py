@@ -23,9 +23,9 @@ _LOADED = ["torch", "torch.distributed.optim", "dualpipe_ref.runtime.pipeline"]
 
 
 def run_ranks(
-    module: str, ranks: int, *arguments: object
+    module: str, ranks: int, *arguments: object, seconds: float = SECONDS
 ) -> list[subprocess.CompletedProcess[str]]:
-    """`python -m module RANK *arguments` for every rank, and how each ended."""
+    """`python -m module RANK *arguments` for every rank, and how each ended within so many `seconds`."""
     context = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
     if _FORKS:
         context.set_forkserver_preload(_LOADED)
@@ -39,7 +39,7 @@ def run_ranks(
         try:
             for one in started:
                 one.start()
-            codes = _ends(started)
+            codes = _ends(started, seconds)
         finally:
             for one in started:
                 if one.is_alive():
@@ -53,14 +53,14 @@ def run_ranks(
         ]
 
 
-def _ends(started: Sequence[multiprocessing.process.BaseProcess]) -> list[int]:
-    """Exit codes of all, within SECONDS."""
-    until = time.monotonic() + SECONDS
+def _ends(started: Sequence[multiprocessing.process.BaseProcess], seconds: float) -> list[int]:
+    """Exit codes of all, within so many seconds."""
+    until = time.monotonic() + seconds
     codes = []
     for one in started:
         one.join(until - time.monotonic())
         if one.exitcode is None:
-            raise TimeoutError(f"{one.name} still runs after {SECONDS} s")
+            raise TimeoutError(f"{one.name} still runs after {seconds} s")
         codes.append(one.exitcode)
     return codes
 
