@@ -173,7 +173,6 @@ def said(topology: Topology, given: argparse.Namespace) -> dict[str, Any]:
     )
     tier = "one GPU" if len(set(told)) == 1 else "cluster"
     return {
-        "rank": dist.get_rank(),
         "version": given.version,
         "tier": tier if name else "CPU",
         "device": name or "CPU",
@@ -250,6 +249,12 @@ def late(transport: type[Ipc], seconds: float) -> None:
     transport.launch = later  # type: ignore[method-assign]
 
 
+def say(found: dict[str, Any]) -> None:
+    """One record, in one write: ranks share an output."""
+    sys.stdout.write(json.dumps({"rank": dist.get_rank(), **found}) + "\n")
+    sys.stdout.flush()
+
+
 def is_one_machine() -> bool:
     """NVSHMEM starts once in a process, with all ranks."""
     return os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE")
@@ -266,11 +271,11 @@ def main(words: Sequence[str]) -> int:
     try:
         found = faulty(given, topology) if given.fault else measured(given, topology)
     except Lacking as error:
-        print(json.dumps({"rank": dist.get_rank(), "lacks": str(error)}), flush=True)
+        say({"lacks": str(error)})
         return LACKS
     if not given.fault:
         found |= said(topology, given)
-    print(json.dumps({"rank": dist.get_rank(), **found}), flush=True)
+    say(found)
     if not given.fault:
         dist.barrier()
     dist.destroy_process_group()
