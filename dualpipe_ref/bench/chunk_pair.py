@@ -54,9 +54,10 @@ def shape_of(layers: int, tokens: int, **sizes: Any) -> PairShape:
     return PairShape(ModelConfig(vocabulary=8, layers=3 * layers, **sizes), layers, tokens)
 
 
-# DeepSeek-V3's layer (arXiv:2412.19437, section 4.2), four of its experts a rank as in its training. By count, in bfloat16,
-# weights and gradients of two layers on four ranks take 13 GB, and what two chunks of 2,048 tokens a rank keep some 30 GB:
-# with 4,096 tokens all of it would come near to the 80 GB of an H100.
+# DeepSeek-V3's layer (arXiv:2412.19437, section 4.2), four of its experts a rank as in its training. Tensors counted by
+# `runtime.live_bytes` at a sixteenth of each size, scaled up: weights of two layers on four ranks take 6.7 GB in bfloat16,
+# their gradients as much; with 2,048 tokens a rank at most 46 GB are alive at once, 39 of them activations. With 4,096
+# tokens it would be 85 GB, and a GPU of 80 GB too small. Not counted: what kernels take inside, heaps, gaps.
 V3_PAIR = shape_of(
     2, 2048, hidden=7168, heads=128, head_dim=128, rotary_dim=64, query_latent=1536,
     key_value_latent=512, experts=16, experts_per_token=8, expert_hidden=2048,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dualpipe_ref.bench.hopper_sections import DEEPSEEK, Kept, Task
+from dualpipe_ref.bench.hopper_sections import DEEPSEEK, OVERLAP_GRID, Kept, Task
 from dualpipe_ref.bench.results import Row
 from dualpipe_ref.bench.targets import limit
 from dualpipe_ref.comm.topology import Topology
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dualpipe_ref.bench.chunk_trace import Recording
     from dualpipe_ref.hopper.measuring import Machine
 
-GRID = Topology(2, 2)
 # SMs that a version's blocks take: those of queues come in pairs, one pair a channel.
 VERSIONS = {"direct": DEEPSEEK, "queues": 24}
 
@@ -38,9 +37,9 @@ class Tools(NamedTuple):
     tidy: Callable[[], Any]
     # Blocks of a rank by version, SMs of the half and ranks.
     blocks: Callable[[str, int, int], int]
-    # Of the whole step: pipeline ranks, and the ranks that share experts.
-    ranks: int
+    # Ranks that share experts, and pipeline ranks of the whole step.
     grid: Topology
+    ranks: int
 
 
 def tools_of(machine: Machine) -> Tools:
@@ -58,8 +57,8 @@ def tools_of(machine: Machine) -> Tools:
             lambda half: _one_thread(),
             gc.collect,
             lambda version, sms, ranks: 1 if version == "direct" else 2,
-            2,
             Topology(2, 1),
+            2,
         )
     from dualpipe_ref.comm.transport.one_gpu import OneGpu
 
@@ -75,8 +74,8 @@ def tools_of(machine: Machine) -> Tools:
         lambda half: _on_half(half, sms - half.sms),
         _tidy,
         lambda version, sms, ranks: sms // ranks if version == "direct" else sms // ranks // 2 * 2,
+        OVERLAP_GRID,
         4,
-        GRID,
     )
 
 
@@ -176,7 +175,7 @@ def _chunk(machine: Machine, kept: Kept, version: str, sms: int, way: str) -> It
     compute, network = times.all_of(Lane.COMPUTE), times.all_of(Lane.NETWORK)
     bound = float(lower_bound(layers, times))
     together, serial = float(found.overlapped.length), float(found.serial.length)
-    prefix = f"hopper.chunk_{version}_{GRID.nodes}x{GRID.gpus_per_node}"
+    prefix = f"hopper.chunk_{version}_{tools.grid.nodes}x{tools.grid.gpus_per_node}"
     yield Row(f"{prefix}_overlapped", 1e3 * together, f"ms; layers: {layers}, {way}, no link")
     yield Row(f"{prefix}_serial", 1e3 * serial, "ms; the same parts one after another")
     yield Row(f"{prefix}_serial_on_all", 1e3 * on_all, "ms; that, computation on all SMs")
@@ -200,11 +199,11 @@ def _pair(tools: Tools, version: str, halves: Reservation) -> tuple[ChunkPair, R
 
     half, shape = halves.communication, tools.shape
     tools.tidy()
-    heard = Recording(tools.transport(GRID, half))
+    heard = Recording(tools.transport(tools.grid, half))
     exchange = version_on(
         version,
         heard,
-        tools.blocks(version, half.sms, GRID.ranks),
+        tools.blocks(version, half.sms, tools.grid.ranks),
         hidden=shape.config.hidden,
         most_tokens=shape.tokens,
         experts_per_token=shape.config.experts_per_token,
