@@ -1,8 +1,9 @@
 #!/bin/bash
 # NOT RUN BY US: written from the manuals of Slurm and torchrun; we had no cluster. What we ran is the same workers on
-# two network namespaces of one machine (test_link.py).
+# two network namespaces of one machine (test_link.py), and worker_kernels without its kernels (test_kernels.py).
 #
 # sbatch tests/multinode/slurm.sh MODULE ARGUMENT ...      from the root of a checkout, with its environment active
+# PROCESSES=8 sbatch --nodes=2 --gpus-per-node=8 tests/multinode/slurm.sh tests.multinode.worker_kernels queues
 #
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
