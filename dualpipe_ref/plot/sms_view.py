@@ -84,7 +84,7 @@ def _facts(case: Case, one: OnSms) -> list[dict[str, str]]:
         },
         {
             "label": "exposed",
-            "value": f"{100 * one.parts.exposed / one.communicating:.0f} %",
+            "value": f"{100 * one.parts.exposed / one.communicating:.1f} %",
             "note": "of the communication, which has nothing beside it",
         },
         {
@@ -100,7 +100,10 @@ def _sms(count: int) -> str:
 
 
 def _ms(length: float) -> str:
-    return f"{length / MS:#.3g}".rstrip(".") + " ms" if length < 1e9 else f"{length / MS:,.0f} ms"
+    """Three digits, and no more than two after the point."""
+    value = length / MS
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{digits}f} ms"
 
 
 def _colours(colours: Palette) -> dict[str, Any]:

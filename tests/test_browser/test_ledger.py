@@ -12,6 +12,7 @@ from .harness import harness
 
 LEDGER = answer("waiting", {})
 VOLUMES = answer("volume", {})
+SMS = answer("sms", {})
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 900), ("light", 375)])
@@ -60,6 +61,21 @@ def test_volumes_are_to_one_scale_and_named(browser: Any, width: int) -> None:
             assert size / max(sizes) == pytest.approx(part["value"] / longest, abs=0.01)
             assert data["label"] in figure.inner_text()
             assert figure.inner_text().count(f"{part['label']} {part['text']}") == 1
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("width", [900, 375])
+def test_pairs_are_to_one_scale_and_the_best_is_the_shortest(browser: Any, width: int) -> None:
+    with harness(browser, width=width) as shown:
+        shown.mount(SMS, file="ledger.js", name="mountLedger")
+        page = shown.page
+        sizes = [bar.bounding_box()["width"] for bar in page.locator(".bar").all()]
+        lengths = [sum(part["value"] for part in bar["parts"]) for bar in SMS["bars"]]
+        for size, length in zip(sizes, lengths, strict=True):
+            assert size / max(sizes) == pytest.approx(length / max(lengths), abs=0.01)
+        captions = page.locator("figcaption").all_inner_texts()
+        (best,) = (at for at, words in enumerate(captions) if words.endswith("the shortest"))
+        assert sizes[best] == min(sizes)
         assert page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
