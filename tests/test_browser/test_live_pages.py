@@ -70,30 +70,47 @@ def test_the_pages_have_something_live() -> None:
     assert {"book/index", "book/ch01_waiting"} <= set(FIGURES)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_live_figure_answers_as_cpython_does(site: Site, name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*FIGURES, *CELLS}))
+def test_what_is_live_on_a_page_answers_as_cpython_does(site: Site, name: str) -> None:
+    """Figures, then cells: in one window, since Python takes seconds to start there."""
     with site.visit(name) as visit:
         visit.settle()
-        figures = visit.page.locator(".dualpipe-live")
-        assert figures.count() > 0
-        for number, figure in enumerate(figures.all()):
-            before = json.loads(figure_data(site, name)[number])
-            view, change = before["view"], CHANGES[before["view"]]
-            wanted = told(view, answer(view, {**before["state"], **change}))
-            assert wanted != told(view, before["result"])
-            shown = figure.locator(WORDS[view])
-            assert shown.inner_text() == told(view, before["result"])
-            began = time.monotonic()
-            (label,) = (
-                control["label"] for control in before["controls"] if control["name"] in change
-            )
-            # A view may have buttons, and choices of a list, whose names contain the word.
-            inputs = figure.locator(".dualpipe-controls input")
-            inputs.and_(figure.get_by_label(label)).fill(*change.values())
-            wait_for_text(visit, figure.locator(WORDS[view]), wanted)
-            started = "with Python to start" if number == 0 else "with Python running"
-            print(f"{name}: {time.monotonic() - began:.2f} s to the first live result, {started}")
-            assert figure.locator(".dualpipe-status").inner_text() == ""
+        figures = visit.page.locator(".dualpipe-live").all()
+        assert len(figures) == len(figure_data(site, name))
+        assert bool(figures) == (name in FIGURES)
+        for number, figure in enumerate(figures):
+            check_figure(visit, figure, json.loads(figure_data(site, name)[number]))
+        cells = visit.page.locator(".cell.tag_live").all()
+        assert bool(cells) == (name in CELLS)
+        for one in cells:
+            check_cell(one)
+
+
+def check_figure(visit: Visit, figure: Any, before: dict[str, Any]) -> None:
+    """It shows what the page was built with, and after a change what CPython says then."""
+    view, change = before["view"], CHANGES[before["view"]]
+    wanted = told(view, answer(view, {**before["state"], **change}))
+    assert wanted != told(view, before["result"])
+    shown = figure.locator(WORDS[view])
+    assert shown.inner_text() == told(view, before["result"])
+    began = time.monotonic()
+    (label,) = (control["label"] for control in before["controls"] if control["name"] in change)
+    # A view may have buttons, and choices of a list, whose names contain the word.
+    inputs = figure.locator(".dualpipe-controls input")
+    inputs.and_(figure.get_by_label(label)).fill(*change.values())
+    wait_for_text(visit, shown, wanted)
+    print(f"{view}: {time.monotonic() - began:.2f} s to its result")
+    wait_for_text(visit, figure.locator(".dualpipe-status"), "")
+
+
+def check_cell(cell: Any) -> None:
+    """It gives what the page was built with."""
+    built = cell.locator(".cell_output").inner_text().strip()
+    cell.get_by_role("button", name="Run").click()
+    cell.get_by_role("button", name="Run").wait_for()
+    assert cell.locator(".dualpipe-error").count() == 0
+    if built:
+        assert cell.locator(".dualpipe-output").inner_text().strip() == built
 
 
 def figure_data(site: Site, name: str) -> list[str]:
@@ -161,21 +178,6 @@ def test_what_has_no_answer_is_refused_with_the_nearest_that_has_one(site: Site)
         status.get_by_role("button").click()
         wait_for_text(visit, status, "")
         assert figure.get_by_label("Micro-batches").input_value() != "7"
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_a_live_cell_gives_what_the_page_was_built_with(site: Site, name: str) -> None:
-    with site.visit(name) as visit:
-        visit.settle()
-        cells = visit.page.locator(".cell.tag_live")
-        assert cells.count() > 0
-        for cell in cells.all():
-            built = cell.locator(".cell_output").inner_text().strip()
-            cell.get_by_role("button", name="Run").click()
-            cell.get_by_role("button", name="Run").wait_for()
-            assert cell.locator(".dualpipe-error").count() == 0
-            if built:
-                assert cell.locator(".dualpipe-output").inner_text().strip() == built
 
 
 def edit(cell: Any, code: str) -> Any:

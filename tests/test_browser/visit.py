@@ -85,10 +85,42 @@ class Visit:
             "() => [...document.querySelectorAll('.dualpipe-live')].every((one) => one.dataset.ready)"
         )
 
-    def axe(self) -> list[str]:
-        """Violations of accessibility rules that axe-core calls moderate or worse."""
-        self.page.add_script_tag(path=str(AXE))
-        found = self.page.evaluate("() => axe.run()")
+    def theme(self) -> str:
+        """What is shown: light or dark."""
+        shown: str = self.page.evaluate("() => document.documentElement.dataset.theme")
+        return shown
+
+    def change_theme(self, theme: str) -> None:
+        """As the button of the page does; until colours stand."""
+        self.page.evaluate(
+            """(theme) => { Object.assign(document.documentElement.dataset, {theme, mode: theme}); }""",
+            theme,
+        )
+        self._until_still()
+
+    def widen(self, width: int) -> None:
+        """The window; until the page has followed."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self._until_still()
+
+    def _until_still(self) -> None:
+        """Two frames, then the end of whatever these have set in motion."""
+        self.page.evaluate(
+            """async () => {
+                for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+                const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
+                await Promise.allSettled(moving.map((one) => one.finished));
+            }"""
+        )
+
+    def axe(self, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> list[str]:
+        """Violations of accessibility rules that axe-core calls moderate or worse: of all rules, or of `only` some."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.add_script_tag(path=str(AXE))
+        options: dict[str, Any] = {"rules": {name: {"enabled": False} for name in without}}
+        if only:
+            options = {"runOnly": list(only)}
+        found = self.page.evaluate("(options) => axe.run(options)", options)
         return [
             f"{one['id']} ({one['impact']}): {node['html'][:160]}"
             for one in found["violations"]
