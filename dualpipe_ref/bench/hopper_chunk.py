@@ -14,6 +14,7 @@ from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.hopper.arithmetic import exposed_share
 from dualpipe_ref.hopper.reserve import Half, Reservation, reserve
 from dualpipe_ref.hopper.ways import PLAIN, ways
+from dualpipe_ref.plot.trace import trace_events
 from dualpipe_ref.simulate.lane_search import lower_bound
 from dualpipe_ref.simulate.lanes import Lane, published_order, run_pair
 
@@ -113,10 +114,10 @@ def step(machine: Machine, kept: Kept) -> Iterator[Task]:
 
     for dtype in (torch.float32, torch.bfloat16):
         name = str(dtype).rpartition(".")[2]
-        yield Task(name, lambda dtype=dtype, name=name: _step(tools_of(machine), dtype, name))  # type: ignore[misc]
+        yield Task(name, lambda dtype=dtype, name=name: _step(tools_of(machine), kept, dtype, name))  # type: ignore[misc]
 
 
-def _step(tools: Tools, dtype: Any, name: str) -> Iterator[Row]:
+def _step(tools: Tools, kept: Kept, dtype: Any, name: str) -> Iterator[Row]:
     import torch
 
     from dualpipe_ref.bench.whole_step import (
@@ -139,6 +140,7 @@ def _step(tools: Tools, dtype: Any, name: str) -> Iterator[Row]:
             device,
         )
         found, room = distance(case, stepped(case, made)), allowed(case)
+    kept.traces[f"step_{name}"] = trace_events(made.recorded().timeline(made.schedule))
     prefix = f"hopper.step_dualpipe_{tools.ranks}x{case.topology.ranks}_{name}"
     yield Row(f"{prefix}_loss", found.loss, "of the loss, from the CPU run")
     yield _share(f"{prefix}_loss_share", found.loss / room.loss)
