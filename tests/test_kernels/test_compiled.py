@@ -132,7 +132,7 @@ def test_a_machine_without_numba_cuda_is_told_what_to_install(
 
 def test_a_name_that_nobody_gave_is_named() -> None:
     def kernel(plan: Any) -> None:
-        link.put_word(plan, 0, 1, 0, 0, 7)
+        link.add(plan, 0, 1, 0, 0, 7)
 
     with pytest.raises(Exception, match="link"):
         ptx_of(kernel)

@@ -102,12 +102,12 @@ def off_the_rail(plan):
 
 def beyond_the_heap(plan):
     if lane() == 0:
-        link.put_word(plan, 0, 0, 0, 256, 1)
+        link.add(plan, 0, 0, 0, 256, 1)
 
 
 def in_another_name(plan):
     if rank_of(plan) == 0 and lane() == 0:
-        link.put_word(plan, 1, 1, 0, 0, 1)
+        link.add(plan, 1, 1, 0, 0, 1)
 
 
 REFUSED = {

@@ -28,7 +28,7 @@ class Name:
 cuda: Any = Name("cuda")
 # `kernels/ptx.py`: the only place for PTX.
 ptx: Any = Name("ptx")
-# How a transport reaches a peer: put, add, put_word; see `transport/copying.py`.
+# How a transport reaches a peer: put, add; see `transport/copying.py`.
 link: Any = Name("link")
 # The numbers that combine adds: see `kernels/bfloat16.py` and `kernels/float32.py`.
 element: Any = Name("element")

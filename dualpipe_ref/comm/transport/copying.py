@@ -19,12 +19,6 @@ def put(plan, rank, peer, channel, target, source, size):
 
 
 @device
-def put_word(plan, rank, peer, channel, target, value):
-    """Write an int64 word that is a message by itself. One lane."""
-    ptx.st_relaxed_sys(ptx.ld_i64(plan.heaps + 8 * peer) + target, value)
-
-
-@device
 def add(plan, rank, peer, channel, target, amount):
     """Add to a word of the peer's heap, after what was put before. One lane."""
     ptx.red_add_release_sys(ptx.ld_i64(plan.heaps + 8 * peer) + target, amount)

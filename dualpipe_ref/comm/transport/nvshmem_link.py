@@ -6,7 +6,7 @@ Functions of NVSHMEM take the destination first, then the source, then the peer 
 
 from __future__ import annotations
 
-from nvshmem.bindings.device.numba import fence, int64_p, int64_put_nbi_warp, signal_op
+from nvshmem.bindings.device.numba import fence, int64_put_nbi_warp, signal_op
 
 from dualpipe_ref.comm.kernels.assembly import pointer
 from dualpipe_ref.comm.kernels.machine import device, ptx
@@ -22,13 +22,6 @@ def put(plan, rank, peer, channel, target, source, size):
     """Start writing `size` bytes at `source` of this rank's heap to `target` of the peer's. A warp; see `copying.put`."""
     here = ptx.ld_i64(plan.heaps + 8 * rank)
     int64_put_nbi_warp(to_words(here + target), to_words(here + source), size // 8, peer)
-
-
-@device
-def put_word(plan, rank, peer, channel, target, value):
-    """Write an int64 word that is a message by itself. One lane."""
-    here = ptx.ld_i64(plan.heaps + 8 * rank)
-    int64_p(to_words(here + target), value, peer)
 
 
 @device

@@ -14,13 +14,16 @@ PIECE = 16
 
 
 class Posted(NamedTuple):
-    """One piece of a put (16 bytes from `source`), a word (`value`), or an addition (`value`, `is_add`)."""
+    """One piece of a put (16 bytes from `source`), or an addition of `amount` where there is no source."""
 
     target: int
     source: int
-    value: int
-    is_add: bool
+    amount: int
     poster: Any
+
+    @property
+    def is_add(self) -> bool:
+        return not self.source
 
 
 class Rdma:
@@ -56,23 +59,14 @@ class Rdma:
         poster = self._memory.posting(warp.threads[0])
         self._post(
             (rank, peer, channel),
-            [Posted(there + at, here + at, 0, False, poster) for at in range(0, size, PIECE)],
+            [Posted(there + at, here + at, 0, poster) for at in range(0, size, PIECE)],
         )
-
-    def put_word(
-        self, plan: Any, rank: int, peer: int, channel: int, target: int, value: int
-    ) -> None:
-        """Write an int64 word that is a message by itself. One lane."""
-        self._check(rank, peer, target, 8, 8)
-        posted = Posted(self._heaps[peer] + target, 0, int(value), False, None)
-        self._post((rank, peer, channel), [posted])
-        self._machine.give_way()
 
     def add(self, plan: Any, rank: int, peer: int, channel: int, target: int, amount: int) -> None:
         """Add to a word of the peer's heap, after what was put before. One lane."""
         self._check(rank, peer, target, 8, 8)
         knows = self._memory.posting(self._machine.current)
-        posted = Posted(self._heaps[peer] + target, 0, int(amount), True, knows)
+        posted = Posted(self._heaps[peer] + target, 0, int(amount), knows)
         self._post((rank, peer, channel), [posted])
         self._machine.give_way()
 
@@ -105,7 +99,7 @@ class Rdma:
         queue, draw = self._queues[number], self._machine.draw
         if queue[0].is_add:
             posted = queue.popleft()
-            self._memory.remote_add(number, posted.target, posted.value, posted.poster)
+            self._memory.remote_add(number, posted.target, posted.amount, posted.poster)
         else:
             pieces = []
             while queue and not queue[0].is_add:
@@ -113,10 +107,7 @@ class Rdma:
             draw.shuffle(pieces)
             now = int(draw.random() * len(pieces)) + 1
             for posted in pieces[:now]:
-                if posted.source:
-                    self._memory.remote_copy(number, posted.target, posted.source, posted.poster)
-                else:
-                    self._memory.remote_store(number, posted.target, posted.value)
+                self._memory.remote_copy(number, posted.target, posted.source, posted.poster)
             queue.extendleft(pieces[now:])
         self._machine.moved_on()
         if not queue:

@@ -132,9 +132,6 @@ class Sequential:
         at = source - region.base
         self.put(self.regions.region_at(target), target, PIECE, (bytes(region.view[at : at + 16]),))
 
-    def remote_store(self, queue: int, target: int, value: int) -> None:
-        self.put(self.regions.region_at(target), target, WORD, (value,))
-
     def remote_add(self, queue: int, target: int, amount: int, knows: Any) -> None:
         region = self.regions.region_at(target)
         old: int = WORD.unpack_from(region.view, target - region.base)[0]

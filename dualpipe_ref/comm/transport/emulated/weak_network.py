@@ -40,9 +40,6 @@ class WeakWithNetwork(Weak):
                         piece[at : at + 8] = older
         self._arrive(queue, target, PIECE, bytes(piece), (), is_data=True)
 
-    def remote_store(self, queue: int, target: int, value: int) -> None:
-        self._arrive(queue, target, WORD, value, ())
-
     def remote_add(self, queue: int, target: int, amount: int, knows: Clock) -> None:
         region = self.regions.region_at(target)
         old = WORD.unpack_from(region.view, target - region.base)[0]
