@@ -28,7 +28,7 @@ SECTIONS = (
     Section("dispatch and combine", 100, hopper_kernels.kernels),
     Section("sweep over SMs", 50, hopper_kernels.sweep),
     Section("overlap", 100, hopper_kernels.overlap),
-    Section("contention", 35, hopper_contention.contention),
+    Section("contention", 45, hopper_contention.contention),
     Section("whole step", 15, hopper_chunk.step),
     Section("chunk", 25, hopper_chunk.chunk),
 )
@@ -127,7 +127,7 @@ def _write(done: Done, before: Any, out: str | None, dry_run: bool) -> None:
 
 
 def trace_path(name: str, out: str | None) -> Path:
-    """Where the trace of a pair of chunks goes: beside `out`, or into traces/ below the results.
+    """Where a trace for Perfetto goes: beside `out`, or into traces/ below the results.
 
     >>> trace_path("chunk_direct", "/tmp/hopper.json").name
     'hopper_chunk_direct_trace.json'

@@ -22,7 +22,7 @@ from dualpipe_ref.bench.hopper_sections import (
 )
 from dualpipe_ref.bench.results import Row
 from dualpipe_ref.hopper.arithmetic import repetitions, sm_tax
-from dualpipe_ref.hopper.reserve import Half, reserve
+from dualpipe_ref.hopper.reserve import Reservation, reserve
 
 if TYPE_CHECKING:
     from dualpipe_ref.hopper.measuring import Machine, Work
@@ -35,49 +35,35 @@ OUTLASTS = 3
 def contention(machine: Machine, kept: Kept) -> Iterator[Task]:
     """DeepSeek's number of SMs first, also with matmuls that are told; then the others."""
     for blocks in sorted(RESERVED, key=lambda one: one != DEEPSEEK):
-        for kind in ("polling", "copying"):
-            yield Task(
-                f"{kind}, {blocks} blocks",
-                lambda kind=kind, blocks=blocks: _beside(machine, kind, blocks),  # type: ignore[misc]
-            )
+        yield Task(f"{blocks} blocks", lambda blocks=blocks: _contended(machine, blocks))  # type: ignore[misc]
 
 
-def _beside(machine: Machine, kind: str, blocks: int) -> Iterator[Row]:
+def _contended(machine: Machine, blocks: int) -> Iterator[Row]:
     made = machine.exchange("direct", OVERLAP_GRID, blocks // OVERLAP_GRID.ranks)
     with reserve(machine.driver, blocks, PLAIN) as halves:
-        if kind == "polling":
-            communication, _ = machine.works(made, halves.communication)
-            made.spoil("dispatch")
-        else:
-            size = made.dispatch_traffic.total // 2 // 16 * 16
-            communication = machine.copy(halves.communication, blocks, COPY_THREADS, size)
-        name, sms = f"hopper.unreserved_{kind}_{blocks}_blocks", machine.driver.gpu.sms
-        alone = machine.seconds(communication)
-        chain = machine.matmuls(halves.compute, LEAST_MATMULS)
-        compute = machine.seconds(chain)
-        tax = sm_tax(_taken(machine, chain, communication), compute, sms, blocks)
-        yield Row(f"{name}_matmuls", tax.takes, "times as long as without; told nothing")
-        yield Row(
-            f"{name}_matmuls_beyond",
-            tax.beyond,
-            f"of the {tax.explained:.4f} that lost SMs explain",
-        )
-        if blocks == DEEPSEEK:
-            told = machine.matmuls(_told(halves.compute, sms - blocks), LEAST_MATMULS)
-            took = _taken(machine, told, communication)
-            yield Row(f"{name}_told", took / compute, f"times as long; told {sms - blocks} SMs")
-        slower = _taken(machine, communication, chain) / alone
-        yield Row(f"{name}_communication", slower, "times as long as without matmuls")
-    if kind == "polling":
+        dispatch, _ = machine.works(made, halves.communication)
+        made.spoil("dispatch")
+        yield from _beside(machine, dispatch, halves, f"hopper.unreserved_polling_{blocks}_blocks")
         made.check()
+        size = made.dispatch_traffic.total // 2 // 16 * 16
+        copy = machine.copy(halves.communication, blocks, COPY_THREADS, size)
+        yield from _beside(machine, copy, halves, f"hopper.unreserved_copying_{blocks}_blocks")
 
 
-def _taken(machine: Machine, work: Work, beside: Work) -> float:
-    """Seconds of a work while another runs all the time, which was there first."""
-    count = repetitions(machine.seconds(beside), machine.seconds(work), OUTLASTS)
-    return machine.seconds(work, beside=beside.repeated(count))
-
-
-def _told(half: Half, sms: int) -> Half:
-    """The same stream; matmuls on it are told that they have so many SMs."""
-    return half._replace(sms=sms)
+def _beside(machine: Machine, communication: Work, halves: Reservation, name: str) -> Iterator[Row]:
+    """What each of the two takes while the other runs all the time, which was there first."""
+    sms, blocks = machine.driver.gpu.sms, halves.given.asked
+    chain = machine.matmuls(halves.compute, LEAST_MATMULS)
+    alone, compute = machine.seconds(communication), machine.seconds(chain)
+    many = communication.repeated(repetitions(alone, compute, OUTLASTS))
+    tax = sm_tax(machine.seconds(chain, beside=many), compute, sms, blocks)
+    beyond = f"of the {tax.explained:.4f} that lost SMs explain"
+    yield Row(f"{name}_matmuls", tax.takes, "times as long as without; told nothing")
+    yield Row(f"{name}_matmuls_beyond", tax.beyond, beyond)
+    if blocks == DEEPSEEK:
+        told = machine.matmuls(halves.compute._replace(sms=sms - blocks), LEAST_MATMULS)
+        took = machine.seconds(told, beside=many)
+        yield Row(f"{name}_told", took / compute, f"times as long; told {sms - blocks} SMs")
+    many = chain.repeated(repetitions(compute, alone, OUTLASTS))
+    slower = machine.seconds(communication, beside=many) / alone
+    yield Row(f"{name}_communication", slower, "times as long as without matmuls")
