@@ -1,6 +1,7 @@
 // Where the time of a set of devices goes: stacked bars on one scale, and a table of facts.
 // The data are those of dualpipe_ref.plot.ledger_data.
 
+import { CURVES_CSS, curvesOf } from "./curves.js";
 import { element, followTheme, ownRoot, setColours } from "./dom.js";
 
 const LEDGER_CSS = `
@@ -31,7 +32,7 @@ td.note { color: var(--muted); }
 .ranks { overflow-x: auto; margin-bottom: 10px; }
 .ranks th, .ranks td { white-space: nowrap; text-align: right; }
 .ranks :is(th, td):first-child { text-align: left; }
-.ranks thead th { border-top: 0; color: var(--muted); vertical-align: bottom; }
+.ranks thead :is(th, td) { border-top: 0; color: var(--muted); vertical-align: bottom; }
 @media (max-width: 480px) {
   .facts tr { display: grid; grid-template-columns: minmax(0, 1fr) max-content; border-top: 1px solid var(--muted); padding: 4px 0; }
   .facts :is(th, td) { border: 0; padding: 0 8px 0 0; }
@@ -41,7 +42,7 @@ td.note { color: var(--muted); }
 
 /** Show `data` in `element`; returns {update(data), destroy()}. */
 export function mountLedger(host, data) {
-  const { holder, root } = ownRoot(host, LEDGER_CSS);
+  const { holder, root } = ownRoot(host, LEDGER_CSS + CURVES_CSS);
   let shown = null;
   let theme = "light";
   const colour = () => shown && colourLedger(root, shown, theme);
@@ -55,7 +56,10 @@ export function mountLedger(host, data) {
     theme = now;
     colour();
   });
-  const sizes = new ResizeObserver(() => moveLabels(root));
+  const sizes = new ResizeObserver(() => {
+    moveLabels(root);
+    if (shown && shown.chart) drawChart(root, shown, theme);
+  });
   sizes.observe(holder);
   if (data && data.bars) update(data);
   return {
@@ -69,9 +73,10 @@ export function mountLedger(host, data) {
 }
 
 /** Each kind of part has a fill, a colour for its pattern and one for words on it. */
-function colourLedger(root, { palettes }, theme) {
-  const colours = palettes[theme];
+function colourLedger(root, data, theme) {
+  const colours = data.palettes[theme];
   setColours(root, colours, theme);
+  if (data.chart) drawChart(root, data, theme);
   for (const part of root.querySelectorAll("[data-kind]")) {
     const { fill, line, on } = colours.parts[part.dataset.kind] || colours.parts.other;
     part.style.setProperty("--fill", fill);
@@ -80,14 +85,22 @@ function colourLedger(root, { palettes }, theme) {
   }
 }
 
-function fillLedger(root, { sentence, bars, facts, table }) {
+/** Curves are drawn anew for each width and theme. */
+function drawChart(root, { chart, palettes }, theme) {
+  const place = root.querySelector(".chart");
+  const width = Math.floor(place.clientWidth);
+  if (width > 0) place.replaceChildren(curvesOf(chart, width, palettes[theme]));
+}
+
+function fillLedger(root, { sentence, bars, facts, table, chart }) {
   // The sentence stays the same element: it is what is read aloud when it changes.
   let words = root.querySelector(".sentence");
   if (!words) root.append((words = element("p", { class: "sentence", "aria-live": "polite" })));
   if (words.textContent !== sentence) words.textContent = sentence;
   const longest = Math.max(...bars.map(total));
   words.nextElementSibling?.remove();
-  root.append(element("div", {}, ...bars.map((bar) => barOf(bar, longest)), ...(table ? [ranksOf(table)] : []), tableOf(facts)));
+  const curves = chart ? [element("div", { class: "chart" })] : [];
+  root.append(element("div", {}, ...curves, ...bars.map((bar) => barOf(bar, longest)), ...(table ? [ranksOf(table)] : []), tableOf(facts)));
 }
 
 function total(bar) {
