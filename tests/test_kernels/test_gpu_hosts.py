@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import typing
 from collections.abc import Callable
-from contextlib import nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from dualpipe_ref.comm.kernels.compiled import TARGET
 from dualpipe_ref.comm.kernels.registry import Case, cases
 from dualpipe_ref.comm.kernels.waiting import Who
 from dualpipe_ref.comm.topology import Topology
-from dualpipe_ref.comm.transport import gpu, ipc
+from dualpipe_ref.comm.transport import gpu
 from dualpipe_ref.comm.transport.ipc import Ipc
 from dualpipe_ref.comm.transport.nvshmem import Nvshmem
 from dualpipe_ref.comm.transport.one_gpu import OneGpu
@@ -47,42 +45,6 @@ def test_a_machine_without_a_gpu_is_told_what_is_missing(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
     with pytest.raises(InputError, match=r"8\.0 \(Ampere\) or newer; got 7\.5"):
         make(Topology(1, 2))
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A machine with a GPU that only writes down what it is asked to do; its memory is that of the CPU."""
-    calls: list[Any] = []
-    stream = SimpleNamespace(
-        device=SimpleNamespace(index=0),
-        wait_stream=lambda other: None,
-        synchronize=lambda: calls.append("waited"),
-    )
-    properties = SimpleNamespace(multi_processor_count=132, uuid="GPU-1")
-    monkeypatch.setattr(gpu, "require_gpu", lambda: None)
-    monkeypatch.setattr(gpu, "check_tensors", lambda tensors, device: None)
-    monkeypatch.setattr(torch, "device", lambda *parts: "cpu")
-    gpu._loaded.cache_clear()
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
-    monkeypatch.setattr(gpu, "own_stream", lambda device: stream)
-    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(
-        "cuda.core.Device", lambda index: SimpleNamespace(set_current=lambda: calls.append(index))
-    )
-    monkeypatch.setattr("cuda.core.LaunchConfig", lambda **given: given)
-    monkeypatch.setattr(
-        "cuda.core.ObjectCode",
-        SimpleNamespace(
-            from_ptx=lambda text: SimpleNamespace(get_kernel=lambda name: (text.decode(), name))
-        ),
-    )
-    monkeypatch.setattr("cuda.core.launch", lambda *given: calls.append(given))
-    return calls
 
 
 def launched(case: Case) -> None:
@@ -192,70 +154,3 @@ def test_ranks_without_an_sm_are_refused(started: list[Any]) -> None:
 def test_words_keep_their_order() -> None:
     """A plan in a plan lies where it stands; so does Numba lay out parameters (test_compiled)."""
     assert list(gpu.words_of((1, Who(2, 3, 4, 5, 6), 7))) == [1, 2, 3, 4, 5, 6, 7]
-
-
-def ranks_on(monkeypatch: pytest.MonkeyPatch, ranks: int, me: int) -> list[str]:
-    """Rank `me` of several, all of which come with the same; what it told the others."""
-    said: list[str] = []
-
-    class Group:
-        def __init__(self, group: Any, topology: Topology, seconds: float) -> None:
-            self.rank = me
-
-        def gathered(self, value: Any) -> list[Any]:
-            return [value] * ranks
-
-        def agree(self, name: str, value: Any) -> None:
-            said.append(f"{name}: {value}")
-
-        def meet(self) -> None:
-            said.append("met")
-
-        def launched(self) -> None:
-            said.append("launched")
-
-        def who_gave_up(self, record: list[int]) -> list[list[int]]:
-            return [[0], record]
-
-    monkeypatch.setattr(ipc, "Processes", Group)
-    return said
-
-
-def test_ipc_launches_what_one_gpu_does(
-    started: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ranks_on(monkeypatch, ranks=1, me=0)
-    case = CASES["notify"]
-    plan = zeros(case.shipped.plan)._replace(blocks=20)
-    for transport in (OneGpu(Topology(1, 1)), Ipc(Topology(1, 1))):
-        transport.launch(
-            case.shipped.kernel, plan, blocks=20, threads=case.shipped.threads, tensors=[]
-        )
-    one, other = started[:3], started[3:]
-    assert one[1][1:3] == other[1][1:3]
-    assert [word.value for word in one[1][3:]] == [word.value for word in other[1][3:]]
-    assert one[::2] == other[::2] == [0, "waited"]
-
-
-def test_heaps_of_others_are_mapped(started: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    said = ranks_on(monkeypatch, ranks=4, me=2)
-    transport = Ipc(Topology(2, 2))
-    assert transport.ranks == range(2, 3)
-    assert transport.sms_per_rank == 33  # all four on one GPU
-    theirs = torch.zeros(64, dtype=torch.uint8)
-    monkeypatch.setattr(
-        "torch.multiprocessing.reductions.reduce_tensor", lambda heap: (lambda: theirs, ())
-    )
-    (heap,) = transport.heaps(64)
-    there = theirs.data_ptr()
-    assert transport.heap_addresses().tolist() == [there, there, heap.data_ptr(), there]
-    assert said == ["list of GPUs that it sees: ('GPU-1',)", "size of heaps in bytes: 64"]
-    theirs.fill_(7)
-    heap.fill_(7)
-    transport.zero(16, 32)
-    assert said[2:] == ["met", "met"]
-    assert heap.tolist() == [7] * 16 + [0] * 32 + [7] * 16
-    assert theirs.tolist() == [7] * 64
-    with pytest.raises(InputError, match="heaps are made once"):
-        transport.heaps(64)
-    assert transport.who_gave_up([1]) == [[0], [1]]

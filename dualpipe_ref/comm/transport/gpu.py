@@ -225,6 +225,11 @@ def entry_of(ptx: str) -> str:
 def new_heap(size: int, device: torch.device) -> Tensor:
     """[size] uint8, zeroed; CUDA's allocator begins at multiples of 512."""
     heap = torch.zeros(size, dtype=torch.uint8, device=device)
+    check_start(heap)
+    return heap
+
+
+def check_start(heap: Tensor) -> None:
+    """Raises `RuntimeError` where an allocator gave memory for which 128-bit copies are not."""
     if heap.data_ptr() % VECTOR:
         raise RuntimeError(f"a heap begins at a multiple of {VECTOR} bytes")
-    return heap

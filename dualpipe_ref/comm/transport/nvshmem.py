@@ -1,7 +1,17 @@
 """One process a GPU, on one node or several, with NVSHMEM's symmetric heap: puts over RDMA between nodes, mapped heaps inside.
 
-Not run by us: it takes two nodes. What was done without a GPU is in `tests/test_kernels/test_nvshmem.py`: every kernel is compiled
-with this link and linked with NVSHMEM's device library.
+Not run by us: it takes two nodes. What was checked without a GPU, with nvshmem4py 0.4.1 and NVSHMEM 3.8.0:
+
+* every kernel is compiled with this link and linked with NVSHMEM's device library (`tests/test_kernels/test_nvshmem.py`);
+* names, parameters and their order, by importing nvshmem4py and by the C++ that its device functions call; a unique id is pickled
+  and comes back the same; `barrier_all` takes a torch stream, by the stream protocol of CUDA's Python packages;
+* by NVSHMEM's headers: a warp's put synchronizes the warp before and after, so that a lane's signal comes after all lanes' stores; a
+  fence orders a put before a later signal to the same rank for RDMA (it waits for what it must) and for mapped memory alike; a
+  barrier on a stream completes puts that kernels before it began.
+
+What was not: whether it starts, how fast it is, and whether words that a network card writes become visible to our acquiring loads
+in the order of their arrival (NVSHMEM's own waits rely on the same). Numba launches without asking that all blocks run at once:
+with less than a free SM for each, waits end by their limit.
 """
 
 from __future__ import annotations
@@ -69,7 +79,10 @@ class Nvshmem:
         require_int("size", size, 1)
         # Symmetric memory of different sizes is undefined behaviour, and not told.
         self._processes.agree("size of heaps in bytes", size)
-        heap = self._nvshmem.interop.torch.bytetensor((size,), dtype=torch.uint8)
+        heap = self._nvshmem.interop.torch.bytetensor(
+            (size,), dtype=torch.uint8, except_on_del=False
+        )
+        gpu.check_start(heap)
         heap.zero_()
         torch.cuda.synchronize(self.device)
         self._heaps = [heap]
@@ -153,7 +166,14 @@ class Nvshmem:
             return int(self._heaps[0].data_ptr())
         if self.topology.node_of(peer) != self.topology.node_of(me):
             return 0
-        mapped = self._nvshmem.interop.torch.get_peer_tensor(self._heaps[0], peer)
+        try:
+            mapped = self._nvshmem.interop.torch.get_peer_tensor(self._heaps[0], peer)
+        except self._nvshmem.NvshmemError:
+            raise gpu.Lacking(
+                "GPUs of a node map one another's memory, by NVLink or PCIe",
+                f"rank {me} does not reach rank {peer}",
+                "a topology whose nodes are GPUs that do",
+            ) from None
         return int(mapped.data_ptr())
 
 
