@@ -16,15 +16,10 @@ from dualpipe_ref.plot.figure import (
     size_in_inches,
     text_width,
 )
+from dualpipe_ref.plot.palette import CURVE_COLOURS as COLOURS
 from dualpipe_ref.plot.palette import Palette, Theme, palette
 from dualpipe_ref.schedule.errors import InputError
 
-# Each curve differs from the others by its colour and, for those who see none, by its line.
-COLOURS = {
-    "light": ("#1B6847", "#B4590A", "#2F5FC4", "#8A2A72", "#5A5F66"),
-    "dark": ("#86D3AE", "#F0A35E", "#8FB0F5", "#E79BD0", "#A6ABB3"),
-    "print": ("#000000", "#000000", "#000000", "#000000", "#000000"),
-}
 LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 WIDTH, HEIGHT = 8.0, 3.4  # inches
 LEFT, TOP, BOTTOM, GAP = 0.62, 0.12, 0.5, 0.1

@@ -147,6 +147,14 @@ _PALETTES = {
 }
 
 
+# Curves differ by colour and, for those who see none, by their line.
+CURVE_COLOURS = {
+    "light": ("#1B6847", "#B4590A", "#2F5FC4", "#8A2A72", "#5A5F66"),
+    "dark": ("#86D3AE", "#F0A35E", "#8FB0F5", "#E79BD0", "#A6ABB3"),
+    "print": ("#000000", "#000000", "#000000", "#000000", "#000000"),
+}
+
+
 def palette(theme: Theme) -> Palette:
     """The palette of a theme: "light", "dark", or "print" (greys only).
 

@@ -22,6 +22,8 @@ from dualpipe_ref.simulate.cluster.stage import OpParts
 
 LAYERS = 4  # as in DeepSeek's own trace
 MS = 1e6  # nanoseconds
+DRAWN = 48  # SMs that curves have
+ACROSS, ALONE = "SMs that communication has", "one after the other"
 DEFAULTS: dict[str, Any] = {"sms": 20, "ratio": 0.91, "rdma": 50, "nvlink": 160, "knee": 8}
 # What an InputError calls the parts of this state.
 NAMES = {name: name for name in DEFAULTS}
@@ -65,6 +67,30 @@ class Case:
         links = exchange.links
         parts = pair_on(self.plan, sms, LAYERS)
         return OnSms(sms, parts, float(links.rdma), float(links.nvlink))
+
+
+class Line(NamedTuple):
+    """A curve: milliseconds `y` with so many SMs, `x`."""
+
+    name: str
+    x: list[int]
+    y: list[float]
+
+
+def curves_of(case: Case) -> list[Line]:
+    """What a pair lasts with 1 SM, 2, ..., its computation, its communication."""
+    counts = list(range(1, min(DRAWN, case.of - 1) + 1))
+    on = [case.on(count) for count in counts]
+    return [
+        Line("the pair", counts, [one.parts.length / MS for one in on]),
+        Line("its computation", counts, [one.computing / MS for one in on]),
+        Line("its communication", counts, [one.communicating / MS for one in on]),
+    ]
+
+
+def highest_of(case: Case) -> float:
+    """Milliseconds at the top of a picture: few SMs lead beyond it."""
+    return 1.35 * case.alone.length / MS
 
 
 @lru_cache(maxsize=1)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dualpipe_ref.plot.curves import Curve, Mark, draw_curves
 from dualpipe_ref.plot.figure import Figure
 from dualpipe_ref.plot.palette import Theme
-from dualpipe_ref.plot.sms_data import MS, Case
-
-MOST = 48  # SMs that are drawn
+from dualpipe_ref.plot.sms_data import ACROSS, ALONE, MS, Case, curves_of, highest_of
 
 
 def draw_sms(case: Case, *, theme: Theme = "light") -> Figure:
@@ -17,26 +15,19 @@ def draw_sms(case: Case, *, theme: Theme = "light") -> Figure:
     >>> [text.get_text() for text in draw_sms(case_of({})).axes[0].texts]
     ['one after the other', 'the pair', 'its computation', 'its communication', '7 SMs', '20 SMs']
     """
-    counts = range(1, min(MOST, case.of - 1) + 1)
-    on = [case.on(count) for count in counts]
-    curves = [
-        Curve("the pair", counts, [one.parts.length / MS for one in on]),
-        Curve("its computation", counts, [one.computing / MS for one in on]),
-        Curve("its communication", counts, [one.communicating / MS for one in on]),
-    ]
-    alone = case.alone.length / MS
+    curves = curves_of(case)
     marks = [
-        Mark(count, on[count - 1].parts.length / MS, f"{count} SMs", count < case.sms)
+        Mark(count, curves[0].y[count - 1], f"{count} SMs", count < case.sms)
         for count in sorted({case.found.best, case.sms})
-        if count <= len(on)
+        if count <= len(curves[0].y)
     ]
     return draw_curves(
-        curves,
-        "SMs that communication has",
+        [Curve(*one) for one in curves],
+        ACROSS,
         "ms",
         theme=theme,
         marks=marks,
-        limit=("one after the other", alone),
-        highest=1.35 * alone,
+        limit=(ALONE, case.alone.length / MS),
+        highest=highest_of(case),
         height=3.2,
     )

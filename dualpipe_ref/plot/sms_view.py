@@ -8,24 +8,35 @@ from typing import Any
 from dualpipe_ref.plot.bars import bar_colours
 from dualpipe_ref.plot.controls import Control, completed, number, slider
 from dualpipe_ref.plot.exact import whole_number
-from dualpipe_ref.plot.palette import Palette, palette
-from dualpipe_ref.plot.sms_data import DEFAULTS, MS, NAMES, Case, OnSms, case_of
+from dualpipe_ref.plot.palette import CURVE_COLOURS, Palette, palette
+from dualpipe_ref.plot.sms_data import (
+    ACROSS,
+    ALONE,
+    DEFAULTS,
+    MS,
+    NAMES,
+    Case,
+    OnSms,
+    case_of,
+    curves_of,
+    highest_of,
+)
 from dualpipe_ref.schedule.ir import OpKind
-
-SHOWN = (2, 4, 8, 20, 32)  # beside the chosen number and the best one
 
 
 def answer(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Bars in milliseconds for some numbers of SMs, facts and a sentence; `InputError` for a state that has none.
+    """Curves over the number of SMs, bars of the chosen and of the best one, facts and a sentence; `InputError` for a state that
+    has none.
 
     >>> answer({})["sentence"]
     'With 20 of 132 SMs the pair takes 66.0 ms. The shortest has 7 SMs, 59.5 ms; one after the other takes 107 ms.'
     """
     case = case_of(state)
-    counts = sorted({*SHOWN, case.sms, case.found.best})
+    counts = sorted({case.sms, case.found.best})
     shown = {count: case.on(count) for count in counts}
     return {
         "sentence": _sentence(case, shown),
+        "chart": _chart(case, shown),
         "bars": [_alone(case), *(_bar(case, one) for one in shown.values())],
         "facts": _facts(case, shown[case.sms]),
         "palettes": {name: _colours(palette(name)) for name in ("light", "dark")},
@@ -40,13 +51,45 @@ def _sentence(case: Case, shown: Mapping[int, OnSms]) -> str:
     )
 
 
+def _chart(case: Case, shown: Mapping[int, OnSms]) -> dict[str, Any]:
+    curves = curves_of(case)
+    marks = [
+        {
+            "x": count,
+            "y": one.parts.length / MS,
+            "text": f"{_sms(count)}: {_ms(one.parts.length)}",
+            "above": count == case.sms != case.found.best,
+        }
+        for count, one in shown.items()
+        if count <= len(curves[0].y)
+    ]
+    return {
+        "across": ACROSS,
+        "up": "ms",
+        "from": 1,
+        "to": len(curves[0].y),
+        "highest": highest_of(case),
+        "lines": [
+            {"name": name, "points": [[x, _drawn(y)] for x, y in zip(xs, ys, strict=True)]}
+            for name, xs, ys in curves
+        ],
+        "level": {"name": ALONE, "value": case.alone.length / MS},
+        "marks": marks,
+        "alt": f"Milliseconds over the SMs that communication has. {_sentence(case, shown)}",
+    }
+
+
+def _drawn(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
 def _alone(case: Case) -> dict[str, Any]:
     computing = case.alone.length - case.alone.exposed
     parts = [
         _part("computation", computing, "useful"),
         _part("communication", case.alone.exposed, "waiting"),
     ]
-    return {"label": f"one after the other: {_ms(case.alone.length)}", "parts": parts}
+    return {"label": f"{ALONE}: {_ms(case.alone.length)}", "parts": parts}
 
 
 def _bar(case: Case, one: OnSms) -> dict[str, Any]:
@@ -113,7 +156,7 @@ def _colours(colours: Palette) -> dict[str, Any]:
         "waiting": colours.idle,
         "other": colours.fill(OpKind.I),
     }
-    return bar_colours(colours, fills)
+    return {**bar_colours(colours, fills), "lines": CURVE_COLOURS[colours.name][:3]}
 
 
 def controls(state: Mapping[str, Any]) -> list[Control]:

@@ -9,10 +9,15 @@ import pytest
 from dualpipe_ref.plot.live import answer
 
 from .harness import harness
+from .visit import AXE, GRAVE
 
 LEDGER = answer("waiting", {})
 VOLUMES = answer("volume", {})
 SMS = answer("sms", {})
+# Of the part that is drawn on, in pixels; colour and pattern of each line.
+INNER = """() => { const inner = document.querySelector('.dualpipe-view').shadowRoot.querySelector('.curves svg svg');
+    return [Number(inner.getAttribute('width')), Number(inner.getAttribute('height'))]; }"""
+STROKES = "(lines) => lines.map((line) => getComputedStyle(line).stroke + line.getAttribute('stroke-dasharray'))"
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 900), ("light", 375)])
@@ -77,6 +82,55 @@ def test_pairs_are_to_one_scale_and_the_best_is_the_shortest(browser: Any, width
         (best,) = (at for at, words in enumerate(captions) if words.endswith("the shortest"))
         assert sizes[best] == min(sizes)
         assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 900), ("light", 375)])
+def test_curves_are_drawn_to_their_axes(browser: Any, theme: str, width: int) -> None:
+    chart = SMS["chart"]
+    with harness(browser, theme=theme, width=width) as shown:
+        shown.mount(SMS, file="ledger.js", name="mountLedger")
+        page = shown.page
+        picture = page.get_by_role("img", name=chart["alt"])
+        across, high = page.evaluate(INNER)
+        assert picture.locator(".curve").count() == len(chart["lines"])
+        for line, curve in zip(chart["lines"], picture.locator(".curve").all(), strict=True):
+            drawn = [part.split() for part in curve.get_attribute("d")[1:].split("L")]
+            wanted = [
+                ((x - 1) / (chart["to"] - 1) * across, high * (1 - y / chart["highest"]))
+                for x, y in line["points"]
+            ]
+            for found, right in zip(drawn, wanted, strict=True):
+                assert [float(one) for one in found] == pytest.approx(right, abs=0.1)
+        texts = picture.locator("text").all_text_contents()
+        assert {chart["across"], chart["level"]["name"]} <= set(texts)
+        assert {mark["text"] for mark in chart["marks"]} <= set(texts)
+        lines = page.locator(".curves .curve").evaluate_all(STROKES)
+        assert len(set(lines[: len(chart["lines"])])) == len(chart["lines"])
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+def test_curves_follow_the_data_and_the_theme(browser: Any) -> None:
+    with harness(browser) as shown:
+        shown.mount(SMS, file="ledger.js", name="mountLedger")
+        page = shown.page
+        before = page.locator(".curves .curve").evaluate_all(STROKES)
+        page.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
+        shown.settle()
+        assert page.locator(".curves .curve").evaluate_all(STROKES) != before
+        page.evaluate("(data) => view.update(data)", answer("sms", {"sms": 40, "knee": 20}))
+        marks = page.locator(".curves g text").all_text_contents()
+        assert [words.partition(":")[0] for words in marks] == ["13 SMs", "40 SMs"]
+        page.evaluate("(data) => view.update(data)", LEDGER)
+        assert page.locator(".curves").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_curves_bar_no_reader(browser: Any, theme: str) -> None:
+    with harness(browser, theme=theme) as shown:
+        shown.mount(SMS, file="ledger.js", name="mountLedger")
+        shown.page.add_script_tag(path=str(AXE))
+        found = shown.page.evaluate("() => axe.run(document.getElementById('view'))")
+        assert [one["id"] for one in found["violations"] if one["impact"] in GRAVE] == []
 
 
 def test_facts_are_a_table_and_change_with_the_data(browser: Any) -> None:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from dualpipe_ref import InputError
 from dualpipe_ref.plot import sms_data
 from dualpipe_ref.plot.live import answer, controls, nearest
-from dualpipe_ref.plot.sms_data import DEFAULTS, case_of, usual_ratio
-from dualpipe_ref.plot.sms_view import SHOWN
+from dualpipe_ref.plot.sms_data import DEFAULTS, DRAWN, case_of, usual_ratio
 from dualpipe_ref.simulate.cluster import Plan
 from dualpipe_ref.simulate.cluster.study import pair_profile
 from dualpipe_ref.simulate.cluster.transport import share_of_rdma
@@ -49,11 +48,30 @@ def test_bars_are_pairs_of_the_planner(state: dict[str, Any]) -> None:
         # Fewer micro-batches, the same pair.
         plan = replace(case.plan, sms=int(label.split()[0]), sequences=128 * 30)
         assert length == pytest.approx(pair_profile(plan).parts.length / 1e6)
-    assert {int(label.split()[0]) for label in shown} == {*SHOWN, case.sms, case.found.best}
+    assert {int(label.split()[0]) for label in shown} == {case.sms, case.found.best}
     assert min(shown.values()) == pytest.approx(shown[_named(case.found.best)])
     for word, count in (("chosen", case.sms), ("the shortest", case.found.best)):
         marked = [bar["label"] for bar in data["bars"] if word in bar["label"].split(", ")]
         assert [label.split(":")[0] for label in marked] == [_named(count)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(STATES)
+def test_curves_are_pairs_with_each_number_of_sms(state: dict[str, Any]) -> None:
+    case, chart = case_of(state), answer("sms", state)["chart"]
+    pair, computing, communicating = ([y for _, y in line["points"]] for line in chart["lines"])
+    assert [x for x, _ in chart["lines"][0]["points"]] == list(range(1, DRAWN + 1))
+    for count in (1, 7, case.sms, DRAWN):
+        if count <= DRAWN:
+            one = case.on(count)
+            assert pair[count - 1] == pytest.approx(one.parts.length / 1e6, rel=1e-3)
+            # A pair is as long as its computation and what is exposed of communication.
+            assert pair[count - 1] >= max(computing[count - 1], communicating[count - 1]) * 0.999
+    assert chart["level"]["value"] * 1.35 == pytest.approx(chart["highest"])
+    for mark in chart["marks"]:
+        assert mark["y"] == pytest.approx(pair[mark["x"] - 1], rel=1e-3)
+    wanted = {count for count in (case.sms, case.found.best) if count <= DRAWN}
+    assert {mark["x"] for mark in chart["marks"]} == wanted
 
 
 def _named(count: int) -> str:
@@ -116,14 +134,14 @@ def test_there_is_a_control_for_every_part() -> None:
 
 def test_the_figure_has_both_marks_and_the_level() -> None:
     pytest.importorskip("matplotlib")
-    from dualpipe_ref.plot.sms_figure import MOST, draw_sms
+    from dualpipe_ref.plot.sms_figure import draw_sms
 
     for state in ({}, {"sms": 100}, {"ratio": "0.05", "sms": 1}):
         case = case_of(state)
         texts = [text.get_text() for text in draw_sms(case).axes[0].texts]
-        wanted = {f"{count} SMs" for count in (case.sms, case.found.best) if count <= MOST}
+        wanted = {f"{count} SMs" for count in (case.sms, case.found.best) if count <= DRAWN}
         assert {"one after the other", *wanted} <= set(texts)
         lines = draw_sms(case).axes[0].get_lines()
         assert list(lines[0].get_ydata()) == [
-            case.on(count).parts.length / 1e6 for count in range(1, MOST + 1)
+            case.on(count).parts.length / 1e6 for count in range(1, DRAWN + 1)
         ]
