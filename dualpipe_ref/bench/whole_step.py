@@ -10,7 +10,7 @@ units in the last place, and all gradients together, as one vector, within `GRAD
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -28,7 +28,7 @@ from dualpipe_ref.model import ModelConfig, Stage
 from dualpipe_ref.runtime.one_process import OneProcess
 from dualpipe_ref.runtime.pipeline import Losses
 from dualpipe_ref.runtime.stages import Feed
-from dualpipe_ref.schedule import build
+from dualpipe_ref.schedule import Schedule, build
 from dualpipe_ref.simulate.lanes import published_order
 
 TIMES = 4
@@ -54,7 +54,8 @@ class Case(NamedTuple):
     def microbatches(self) -> int:
         return 2 * self.ranks
 
-    def schedule(self) -> Any:
+    def schedule(self) -> Schedule:
+        """The schedule, anew."""
         return build(self.kind, self.ranks, self.microbatches)
 
     def config(self) -> ModelConfig:
@@ -225,8 +226,3 @@ def is_near(found: Off, room: Off) -> bool:
 
 def _gradient(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-__all__: Sequence[str] = (
-    "Case", "Off", "allowed", "distance", "exchange_on", "is_near", "off", "step_of", "stepped", "unparallel",
-)  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 import torch
@@ -27,6 +29,7 @@ from dualpipe_ref.bench.whole_step import version_on
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
 from dualpipe_ref.plot.trace import write_events
+from dualpipe_ref.runtime.all_ranks import all_ranks
 from dualpipe_ref.runtime.overlap import serial_order
 from dualpipe_ref.simulate.lane_search import lower_bound
 from dualpipe_ref.simulate.lanes import Lane, PairRun, needs, published_order
@@ -130,3 +133,38 @@ def test_the_shape_of_a_gpu_is_deepseek_s_layer() -> None:
     config = V3_PAIR.config
     assert (config.hidden, config.expert_hidden, config.experts_per_token) == (7168, 2048, 8)
     assert config.experts == 4 * 4  # four experts a rank, as V3 trains with 64 ranks
+
+
+@pytest.mark.parametrize("overlapped", [True, False])
+def test_communication_is_on_its_way_while_computation_begins(overlapped: bool) -> None:
+    """The forward's combine ends only when the backward of attention has begun: one after another, it never would."""
+    pair, _ = pair_on("direct")
+    begun, combine, armed = threading.Event(), pair.exchange.inner.combine, list[bool]()
+    for stage in pair.stages:
+        for layer in stage.layers:
+            layer.attention = _told(begun.set, layer.attention)
+    pair.parts = all_ranks([stage.parts() for stage in pair.stages])
+    pair.began = lambda: armed.append(True)
+
+    def waits(outputs, handles, weights=None):  # type: ignore[no-untyped-def]
+        if armed and weights is None and not begun.wait(60 if overlapped else 0):
+            raise TimeoutError("nothing is computed beside it")
+        return combine(outputs, handles, weights)
+
+    pair.exchange.inner.combine = waits  # type: ignore[method-assign]
+    if overlapped:
+        pair.run(overlapped=True)
+        return
+    with pytest.raises(TimeoutError):
+        pair.run(overlapped=False)
+
+
+def _told(say: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and says when its backward begins."""
+
+    def both(*values: Any) -> Any:
+        residual, *others = function(*values)
+        residual.register_hook(lambda _: say())
+        return residual, *others
+
+    return both
