@@ -56,7 +56,7 @@ def main() -> None:
             # Each waits for the next one; the last does not give up.
             if rank < last:
                 own = waits_for(rank + 1, rank)
-                raise first_cause(processes.who_gave_up(own), ROLES, ranks)
+                raise first_cause(processes.who_gave_up(own), ROLES, range(ranks))
         else:
             processes.meet()
     except (CommTimeout, InputError) as error:

@@ -78,7 +78,8 @@ def launch(
     )
     record = errors.tolist()
     if record[0]:
-        raise first_cause(transport.who_gave_up(record), roles, transport.topology.ranks)
+        asked = [one for one in range(transport.topology.ranks) if one not in transport.ranks]
+        raise first_cause(transport.who_gave_up(record), roles, asked)
 
 
 def _table(rows: Sequence[tuple[Any, ...]], device: torch.device) -> Tensor:
