@@ -19,7 +19,7 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 def printed() -> Any:
     from pypdf import PdfReader
 
-    subprocess.run([sys.executable, str(TOOL)], check=True, capture_output=True, timeout=300)
+    subprocess.run([sys.executable, str(TOOL)], check=True, capture_output=True, timeout=900)
     return PdfReader(ROOT / "_build" / "html" / "dualpipe_understood.pdf")
 
 

@@ -329,10 +329,11 @@ def test_a_page_that_grows_shows_everything_again(browser: Any) -> None:
         shown.mount(SMALL)
         for width in (375, 1200):
             shown.page.set_viewport_size({"width": width, "height": 800})
-            shown.page.wait_for_timeout(100)
-            drawn = shown.page.evaluate("""() => document.querySelector('.dualpipe-view')
-                .shadowRoot.querySelector('svg').width.baseVal.value""")
-            assert drawn == width - 32
+            shown.page.wait_for_function(
+                """(wanted) => document.querySelector('.dualpipe-view')
+                    .shadowRoot.querySelector('svg').width.baseVal.value === wanted""",
+                arg=width - 32,
+            )
             assert not shown.page.locator(".track").is_visible()
 
 

@@ -55,7 +55,7 @@ def run(*arguments: object, flags: tuple[str, ...] = (), cwd: Path = ROOT) -> Re
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return Result(found.returncode, found.stdout, found.stderr)

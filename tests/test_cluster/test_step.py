@@ -170,16 +170,16 @@ def test_an_empty_layer_takes_no_time() -> None:
 
 
 def test_two_thousand_gpus_take_less_than_5_s_and_a_hundred_thousand_less_than_30() -> None:
-    """With a slow GPU in every tenth group, so that they are not alike."""
+    """Of one core, with a slow GPU in every tenth group, so that they are not alike."""
     for gpus, sequences, limit in ((2048, 15360, 5), (102_400, 768_000, 30)):
         side = 16 * 64
         slow = {
             group * side + 7 * group % side: 1.01 + group / 1000
             for group in range(0, gpus // side, 10)
         }
-        start = time.perf_counter()
+        start = time.process_time()
         step = evaluate(replace(Plan(), gpus=gpus, sequences=sequences, slow=slow))
-        assert time.perf_counter() - start < limit
+        assert time.process_time() - start < limit
         assert len(step.timelines) == len(slow) + (len(slow) < gpus // side)
 
 

@@ -26,7 +26,7 @@ TOKENS, ROUTING = torch.ones(1, 4), Routing(torch.tensor([[3]]), torch.ones(1, 1
 
 
 def met(
-    exchange: OracleExchange, patience: float = 20, *, background: bool = False
+    exchange: OracleExchange, patience: float = 120, *, background: bool = False
 ) -> tuple[Meeting, list[Buffer]]:
     meeting = Meeting(exchange, patience=patience)
     seats = [meeting.of(rank, background=background) for rank in range(TOPOLOGY.ranks)]
@@ -49,22 +49,26 @@ def errors_of_all(function: Any, meetings: Sequence[Meeting] = ()) -> list[BaseE
 def test_the_error_of_the_rank_that_failed_first_is_raised_with_its_number() -> None:
     first = threading.Event()
 
+    class Heard:
+        """A meeting that is told when an error was noted."""
+
+        def end(self, reason: str) -> None:
+            first.set()
+
     def fails(rank: int) -> None:
         if rank == 2:
-            first.set()
             raise ValueError("two")
         if rank == 0:
-            first.wait(5)
-            time.sleep(0.05)
+            assert first.wait(60)
             raise KeyError("zero")
 
     with pytest.raises(ValueError, match="two") as caught:
-        run_ranks(fails, 3)
+        run_ranks(fails, 3, meetings=[Heard()])
     assert caught.value.__notes__ == ["This happened on rank 2."]
 
 
 def test_a_rank_that_does_not_come_is_named_and_ends_the_meeting() -> None:
-    _, ends = met(OracleExchange(TOPOLOGY), patience=0.3)
+    _, ends = met(OracleExchange(TOPOLOGY), patience=2)
 
     def without_two(rank: int) -> None:
         if rank != 2:
@@ -73,13 +77,13 @@ def test_a_rank_that_does_not_come_is_named_and_ends_the_meeting() -> None:
     errors = errors_of_all(without_two)
     for rank in (0, 1, 3):
         assert isinstance(errors[rank], MeetingError)
-        assert str(errors[rank]) == "3 of 4 ranks came to dispatch within 0.3 s; not rank 2"
+        assert str(errors[rank]) == "3 of 4 ranks came to dispatch within 2 s; not rank 2"
     with pytest.raises(MeetingError, match="not rank 2"):
         ends[2].dispatch(TOKENS, ROUTING)
 
 
 def test_a_rank_that_fails_elsewhere_sets_the_others_free() -> None:
-    meeting, ends = met(OracleExchange(TOPOLOGY), patience=60)
+    meeting, ends = met(OracleExchange(TOPOLOGY), patience=600)
     seen: list[BaseException] = []
 
     def fails(rank: int) -> None:
@@ -91,10 +95,8 @@ def test_a_rank_that_fails_elsewhere_sets_the_others_free() -> None:
             seen.append(error)
             raise
 
-    began = time.monotonic()
     with pytest.raises(ArithmeticError, match="elsewhere"):
         run_ranks(fails, 4, meetings=[meeting])
-    assert time.monotonic() - began < 20
     assert [str(one) for one in seen] == ["rank 1 failed: ArithmeticError('elsewhere')"] * 3
 
 
@@ -163,7 +165,7 @@ class Gated(OracleExchange):
     def dispatch(
         self, outgoing: Sequence[Outgoing], experts: int, handles: Sequence[Any] | None = None
     ) -> list[tuple[Received, Any]]:
-        assert self.gate.wait(20)
+        assert self.gate.wait(120)
         return super().dispatch(outgoing, experts, handles)
 
 

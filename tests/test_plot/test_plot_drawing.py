@@ -112,10 +112,10 @@ def test_the_background_is_transparent() -> None:
 
 def test_a_large_schedule_takes_seconds_and_few_artists() -> None:
     timeline = run("dualpipe", 64, 512)
-    begin = time.perf_counter()
+    begin = time.process_time()
     figure = draw_timeline(timeline)
     rendered(figure)
-    assert time.perf_counter() - begin < 20  # about 1 s; slow machines share
+    assert time.process_time() - begin < 20  # about 1 s of a core
     assert not figure.axes[0].texts
     assert len(figure.axes[0].collections) < 10
     assert "stretch FB" in gids(figure)

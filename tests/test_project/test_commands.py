@@ -28,7 +28,7 @@ def make_with(tmp_path: Path, python: str) -> subprocess.CompletedProcess[str]:
     # A make that runs these tests must not hand its own flags and variables on.
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env=clean
+        command, capture_output=True, text=True, timeout=300, check=False, env=clean
     )
 
 

@@ -18,7 +18,7 @@ EXERCISES = sorted((ROOT / "exercises").glob("*/exercise.ipynb"))
 def run(notebook: nbformat.NotebookNode, folder: Path) -> str:
     """Execute it in this folder; the text of all outputs."""
     NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "\n".join(

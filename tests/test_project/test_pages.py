@@ -27,7 +27,7 @@ def name_of(path: Path) -> str:
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), "--check", "--root", str(root)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_table_of_contents_and_the_pages_agree() -> None:

@@ -15,6 +15,7 @@ pytest.importorskip("ortools")
 from dualpipe_ref.cli import main
 from dualpipe_ref.schedule.formats import load
 from dualpipe_ref.schedule.occupancy import peaks
+from tests.signals import control_c_counts
 
 SMALL = ["search", "--ranks", "2", "--microbatches", "3", "--seconds", "60"]
 
@@ -48,7 +49,8 @@ def test_with_pairs_it_uses_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def command(*options: str) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "dualpipe_ref", "search", *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, preexec_fn=control_c_counts)
 
 
 def test_control_c_gives_the_best_so_far(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_control_c_gives_the_best_so_far(tmp_path: Path) -> None:
     assert process.stderr.readline().startswith("... ")  # an order is known
     assert not out.exists()
     process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=60)
+    said, complained = process.communicate(timeout=300)
     assert process.returncode == 0, complained
     assert "stopped by hand" in said
     schedule = load(out).schedule

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from dualpipe_ref.train.launch import GRACE, STOPPED, TERMINATE
 from dualpipe_ref.train_command import LONGEST, SHORTEST, grace_for
+from tests.signals import control_c_counts
 from tests.test_project.files import ROOT
-from tests.test_train.test_launch import control_c_counts
 from tests.test_train.test_run import SMALL, tensors, train
 
 LIMIT = 4 * LONGEST  # seconds: the promise is for a machine that does nothing else

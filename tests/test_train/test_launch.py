@@ -19,6 +19,7 @@ from dualpipe_ref import InputError
 from dualpipe_ref.train import guard
 from dualpipe_ref.train.launch import STOPPED, launched_by_others
 from dualpipe_ref.train.ports import port_for_run
+from tests.signals import control_c_counts
 from tests.test_project.files import ROOT
 from tests.test_train.launched import EVENTS
 
@@ -26,11 +27,6 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="looks for processes that are left in /proc"
 )
 MOST_SECONDS = 180  # until a launch that hangs has failed; workers that sleep do so for longer
-
-
-def control_c_counts() -> None:
-    """In a new process: also where these tests run in the background, whose processes ignore control-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Run:
