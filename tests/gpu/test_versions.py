@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ SHAPES = [(1, 1), (1, 4), (2, 2), (2, 4), (4, 2)]
 # In the emulator a lane costs time, and the point is only that these tests run.
 SHAPES = SHAPES[2:3] if IS_EMULATED else SHAPES
 TOKENS, HIDDEN, ROUNDS = (6, 24, 2) if IS_EMULATED else (500, 7168, 20)
+LONGEST = 60.0
 DTYPES = [torch.bfloat16, torch.float32]
 
 
@@ -63,5 +65,11 @@ def test_a_rank_that_does_not_come_is_named(kind: str, transport_of: Callable[..
     traffic = drawn(2, 1, TOKENS, seed=3, hidden=HIDDEN, kind="even")
     exchange = version(kind, traffic, transport_of(2, 1, absent=1), seconds=0.5)
     words = r"on rank 0 waited 0\.5 s for counts of rank 1: count was 0, at least 1 expected"
+    began = time.monotonic()
     with pytest.raises(CommTimeout, match=words):
         dispatched(exchange, traffic)
+    # Compiling takes its time, too; a GPU that hangs takes for ever.
+    assert time.monotonic() - began < LONGEST
+    # The GPU is as before: what comes next has the right bits.
+    again = version(kind, traffic, transport_of(2, 1))
+    combined(again, traffic, dispatched(again, traffic), made(traffic, torch.bfloat16))

@@ -16,12 +16,15 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from dualpipe_ref.comm.connect import connected
 from dualpipe_ref.comm.topology import Topology
+from dualpipe_ref.comm.transport.emulated import Emulated
 from dualpipe_ref.comm.transport.gpu import Lacking, require_gpu
 from tests.multinode import worker_kernels
 from tests.multinode.worker_kernels import LACKS, Rank, arguments
 from tests.ranks import run_ranks
 from tests.test_project.files import ROOT
+from tests.test_transport.traffic import KINDS
 
 SECONDS = 300
 
@@ -110,6 +113,24 @@ def alone() -> Iterator[Rank]:
     given = arguments(["naive", "--tokens", "8", "--hidden", "16"])
     yield Rank(given, None, Topology(1, 1))
     dist.destroy_process_group()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="kernels run on the GPU here")
+@pytest.mark.parametrize("version", ["direct", "queues"])
+def test_the_worker_with_emulated_kernels(
+    version: str, alone: Rank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a process does between `connected` and the oracle, for one rank, whose kernels run in the emulator."""
+    topology = Topology(1, 1)
+
+    def emulated(*given: Any, **more: Any) -> Any:
+        return connected(*given, **more, transport=Emulated(topology))
+
+    monkeypatch.setattr(worker_kernels, "connected", emulated)
+    words = [version, "--tokens", "8", "--hidden", "16", "--num-sms", "2"]
+    here = Rank(arguments(words), None, topology)
+    for seed in range(len(KINDS)):
+        assert min(here.exchange(seed).values()) > 0
 
 
 @pytest.mark.parametrize("field", ["tokens", "experts", "source"])

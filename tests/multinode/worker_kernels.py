@@ -73,7 +73,7 @@ class Rank:
     ) -> None:
         self.given, self.topology = given, topology
         self.rank = dist.get_rank(group)
-        self.is_gpu = given.version != "naive"
+        self.has_kernels = given.version != "naive"
         self.buffer: Buffer = connected(
             group,
             topology,
@@ -83,13 +83,14 @@ class Rank:
             most_tokens=given.tokens,
             experts_per_token=EXPERTS_PER_TOKEN,
             num_sms=given.num_sms,
-            **({"seconds": given.seconds} if self.is_gpu else {}),
+            **({"seconds": given.seconds} if self.has_kernels else {}),
         )
         # Kernels meet by themselves; without them a process that does not come would be waited for without limit.
         self.meet: Callable[[], None] = lambda: None
-        if not self.is_gpu:
+        if not self.has_kernels:
             self.meet = Processes(group, topology, given.seconds).meet
         self.device = torch.device("cpu")
+        self.is_gpu = self.has_kernels and torch.cuda.is_available()  # else they are emulated
         if self.is_gpu:
             self.device = torch.device("cuda", local_rank() % torch.cuda.device_count())
             torch.cuda.set_device(self.device)
@@ -123,7 +124,7 @@ class Rank:
         again, (received, _) = self._timed(lambda: self.buffer.dispatch(tokens, routing, handle))
         self._compare(received, wanted)
         last, totals = self._timed(lambda: self.buffer.combine(rows, handle, along))
-        order = "two levels" if self.is_gpu else "flat"
+        order = "two levels" if self.has_kernels else "flat"
         for name, total, part in zip(
             ("sums", "weights"), totals, (back.rows, back.weights), strict=True
         ):
