@@ -10,11 +10,13 @@ units in the last place, and all gradients together, as one vector, within `GRAD
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dualpipe_ref.comm.buffer import Buffer
 from dualpipe_ref.comm.direct import Direct
@@ -143,7 +145,8 @@ def stepped(case: Case, step: OneProcess) -> Left:
         tuple({key: one.to(step.device) for key, one in feed.items()} for feed in both)
         for both in case.feeds()
     ]
-    losses = step.step(feeds)  # type: ignore[arg-type]
+    with _exact_attention(step.device):
+        losses = step.step(feeds)  # type: ignore[arg-type]
     gradients: Gradients = {}
     for pipeline in step.pipelines:
         for stage in pipeline.stages:
@@ -153,6 +156,13 @@ def stepped(case: Case, step: OneProcess) -> Left:
                 if not torch.equal(gradients.setdefault(whole, got), got):
                     raise RuntimeError(f"the copies of {whole} have different gradients")
     return [{key: one.cpu() for key, one in some.items()} for some in losses], gradients
+
+
+@contextmanager
+def _exact_attention(device: torch.device) -> Iterator[None]:
+    """On a GPU, attention by matrix products: its fused kernel puts float32 together from shorter numbers for tensor cores."""
+    with nullcontext() if device.type == "cpu" else sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def unparallel(case: Case, dtype: torch.dtype) -> Left:
