@@ -25,6 +25,14 @@ BESIDE_HEAD = (
     "exposed, dispatch",
     "exposed, combine",
 )
+UNRESERVED_HEAD = (
+    "blocks beside matmuls",
+    "matmuls told nothing take longer, times",
+    "lost SMs explain",
+    "told how many are left",
+    "communication takes longer, times",
+)
+_UNRESERVED = re.compile(r"unreserved_(\w+)_(\d+)_blocks_matmuls")
 _MAP = re.compile(r"map_(.+?)(?:_(dispatch|combine))?_communication")
 _BESIDE = re.compile(r"overlap_(\w+?)_(\d+)_sms_(.+)_tax")
 _OF_WAY = ("communication", "computation", "both", "neither", "together", "spread")
@@ -65,6 +73,27 @@ def beside_lines(found: Results) -> Iterator[Line]:
             tax,
             tax / found.value(f"{name}_tax_beyond"),
             *exposed,
+        )
+
+
+def unreserved_lines(found: Results) -> Iterator[Line]:
+    """A row for each grid that reserved nothing, the head `UNRESERVED_HEAD`; where matmuls were not told, that is left empty.
+
+    >>> rows = {"matmuls": 2.0, "matmuls_beyond": 1.6, "communication": 1.5}
+    >>> named = {f"unreserved_copying_20_blocks_{name}": {"value": value} for name, value in rows.items()}
+    >>> list(unreserved_lines(Results(named)))
+    [('20, copying', 2.0, 1.25, '', 1.5)]
+    """
+    for match in filter(None, map(_UNRESERVED.fullmatch, found)):
+        name = match[0].removesuffix("_matmuls")
+        takes = found.value(match[0])
+        told = found.value(f"{name}_told") if f"{name}_told" in found else ""
+        yield (
+            f"{match[2]}, {match[1]}",
+            takes,
+            takes / found.value(f"{match[0]}_beyond"),
+            told,
+            found.value(f"{name}_communication"),
         )
 
 

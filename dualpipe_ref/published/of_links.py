@@ -236,7 +236,7 @@ LINK_CLAIMS = (
         domain="DeepEP's first kernels, which load and store, on an H800",
         corrected="8 SMs fill RDMA with kernels that copy by TMA (HybridEP, H100, 64 GPUs)",
         tier="published numbers, not measured here",
-        pages=("ch01_waiting", "ch07_experts"),
+        pages=("ch01_waiting", "ch07_experts", "ch12_borrowed_sms"),
         published=lambda kernels: trace()["communication_grid"],
         true=lambda kernels: (
             Kernels()["sms_of_full_rdma"]

@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from dualpipe_ref.bench import hopper, hopper_kernels
+from dualpipe_ref.bench import hopper, hopper_contention, hopper_kernels
 from dualpipe_ref.bench.hopper import SECTIONS
 from dualpipe_ref.bench.hopper_sections import Kept, Section, Task
-from dualpipe_ref.hopper.table import BESIDE_HEAD, WAYS_HEAD, beside_lines, maps, way_lines
+from dualpipe_ref.hopper.table import (
+    BESIDE_HEAD,
+    UNRESERVED_HEAD,
+    WAYS_HEAD,
+    beside_lines,
+    maps,
+    unreserved_lines,
+    way_lines,
+)
 from dualpipe_ref.plot import measured
 from dualpipe_ref.plot.measured import Results, results
 
@@ -25,11 +33,19 @@ def _first_overlap(machine: Any, kept: Kept) -> Iterator[Task]:
     return islice(hopper_kernels.overlap(machine, kept), 1)
 
 
+def _first_contention(machine: Any, kept: Kept) -> Iterator[Task]:
+    return islice(hopper_contention.contention(machine, kept), 1)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of a dry run of the first sections and the first overlap."""
+    """The files of a dry run of the first sections, the first overlap and the first grid that reserves nothing."""
     found = tmp_path_factory.mktemp("results")
-    sections = (*SECTIONS[:3], Section("overlap", 150, _first_overlap))
+    sections = (
+        *SECTIONS[:3],
+        Section("overlap", 150, _first_overlap),
+        Section("contention", 35, _first_contention),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hopper, "SECTIONS", sections)
         assert hopper.main(str(found / "hopper.json"), dry_run=True) == 0
@@ -60,6 +76,16 @@ def test_an_overlap_has_a_row(folder: Path) -> None:
     assert len(BESIDE_HEAD) == 6
 
 
+def test_grids_that_reserve_nothing_have_a_row(folder: Path) -> None:
+    found = results("hopper", folder)
+    lines = list(unreserved_lines(found))
+    assert [line[0] for line in lines] == ["20, polling", "20, copying"]
+    for line in lines:
+        assert len(line) == len(UNRESERVED_HEAD)
+        assert line[2] == pytest.approx(132 / 112, rel=1e-3)
+    assert lines[0][3] == found.value("unreserved_polling_20_blocks_told")
+
+
 def test_the_maps_have_the_roles_of_all_sms(folder: Path) -> None:
     found = maps(results("hopper_maps", folder))
     assert {len(roles) for roles in found.values()} == {132}
@@ -74,7 +100,7 @@ def test_the_maps_have_the_roles_of_all_sms(folder: Path) -> None:
 
 def test_without_files_there_are_no_rows(tmp_path: Path) -> None:
     nothing = results("hopper", tmp_path)
-    assert [*way_lines(nothing), *beside_lines(nothing)] == []
+    assert [*way_lines(nothing), *beside_lines(nothing), *unreserved_lines(nothing)] == []
     assert maps(nothing) == {}
     assert maps(Results()) == {}
 
@@ -90,7 +116,7 @@ def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     names: dict[str, Any] = {}
     exec(first, names)
     chosen = [cell for cell in cells if "hopper.table" in cell]
-    assert len(chosen) == 3
+    assert len(chosen) == 4
     for cell in chosen:
         code = re.sub(r"^:tags:.*\n", "", cell)
         code = code.replace(
@@ -106,16 +132,15 @@ def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_page_shows_what_was_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = shown(folder, monkeypatch)
-    assert page.count("<table") == 2
-    assert (
-        page.count("tier: dry run in the emulator") == 2 + 3 * 2
-    )  # tables, and maps in two themes
+    assert page.count("<table") == 3
+    in_tables, in_maps = 3, 3 * 2  # maps are there in two themes
+    assert page.count("tier: dry run in the emulator") == in_tables + in_maps
     assert page.count('role="img"') == 3
     assert "not measured" not in page
 
 
 def test_the_page_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = shown(tmp_path, monkeypatch)
-    assert page.count("dualpipe-ref bench hopper") == 2
+    assert page.count("dualpipe-ref bench hopper") == 3
     assert "<strong>not measured</strong>" in page
     assert "<table" not in page
