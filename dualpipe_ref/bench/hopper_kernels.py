@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from dualpipe_ref.hopper.measuring import Machine
 
 SWEEP = (2, 4, 8, 16, 20, 24, 32)
-# Of communication in a row, so that a whole number of matmuls comes near to it.
-IN_A_ROW = 4
 # Where computation alone runs.
 ALONE = {GREEN: "on the rest", OWNED: "on the rest, others held", PLAIN: "on all SMs"}
 
@@ -151,7 +149,7 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
             f"{prefix}_tax_beyond", tax.beyond, f"of the {tax.explained:.4f} that lost SMs explain"
         )
         for phase, work in zip(("dispatch", "combine"), works, strict=True):
-            many = work.repeated(IN_A_ROW)
+            many = work.repeated(machine.in_a_row)
             alone = machine.seconds(many)
             count = repetitions(one_matmul, alone)
             chain = machine.matmuls(halves.compute, count)
@@ -160,7 +158,7 @@ def _overlapped(machine: Machine, version: str, sms: int, way: str, name: str) -
             together = machine.seconds(many, chain)
             made.check()
             name = f"{prefix}_{phase}"
-            yield Row(f"{name}_alone", 1e3 * alone, f"ms of {IN_A_ROW}; {NO_LINK}")
+            yield Row(f"{name}_alone", 1e3 * alone, f"ms of {machine.in_a_row}; {NO_LINK}")
             yield Row(f"{name}_compute", 1e3 * compute, f"ms; {count} matmuls {ALONE[way]}")
             yield Row(f"{name}_together", 1e3 * together, "ms")
             share = exposed_share(together, compute, alone)

@@ -153,6 +153,8 @@ class Machine(Protocol):
     # Bytes that the yardstick copies for each SM, and the side of the square matmuls.
     copied_per_sm: int
     side: int
+    # So often communication runs beside matmuls, so that a whole number of those comes near to it.
+    in_a_row: int
     # Whether matmuls can be told how many SMs they have.
     tells: bool
 

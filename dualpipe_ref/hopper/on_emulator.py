@@ -37,6 +37,7 @@ class OnEmulator:
     shape = TINY
     copied_per_sm = 512
     side = 16
+    in_a_row = 1
     tells = False
 
     def __init__(self) -> None:

@@ -50,6 +50,7 @@ class OnGpu:
     shape = V3
     copied_per_sm = 8 << 20
     side = 8192
+    in_a_row = 4
 
     def __init__(self, device: int = 0) -> None:
         gpu.require_gpu()

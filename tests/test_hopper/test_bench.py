@@ -85,6 +85,7 @@ def test_the_maps_say_which_sms(written: dict[str, list[dict[str, Any]]]) -> Non
 class Modelled(OnEmulator):
     """Times of a model: each start adds what it would take. Exchanges run once for all tests."""
 
+    in_a_row = 4
     made: ClassVar[dict[Any, Any]] = {}
 
     def exchange(self, version: str, topology: Topology, blocks: int) -> Any:
