@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dualpipe_ref.bench import trace
 from dualpipe_ref.bench.processes import BenchError, run_bench
+from dualpipe_ref.bench.results import Row
 
 
 def test_a_trained_run_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,9 +37,15 @@ def test_a_bench_whose_processes_fail_writes_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "trace.json"
-    status = run_bench("trace", lambda: trace.trained_rows(tmp_path, ["no such kind"]), str(out))
-    assert status != 0
+    errors: list[BenchError] = []
+
+    def rows() -> Iterator[Row]:
+        try:
+            yield from trace.trained_rows(tmp_path, ["no such kind"])
+        except BenchError as error:
+            errors.append(error)
+            raise
+
+    assert run_bench("trace", rows, str(out)) == errors[0].outcome.status != 0
     assert not out.exists()
     assert "dualpipe-ref: rank" in capfd.readouterr().err
-    with pytest.raises(BenchError):
-        list(trace.trained_rows(tmp_path, ["no such kind"]))
