@@ -19,7 +19,8 @@ from tests.test_project.files import ROOT
 
 SECONDS = 900  # sixteen processes on two cores take minutes
 _FORKS = hasattr(os, "fork") and sys.platform != "darwin"  # where libraries may be used after one
-_LOADED = ["torch", "torch.distributed.optim", "dualpipe_ref.runtime.pipeline"]
+# The last one comes with the first step of an optimizer.
+_LOADED = ["torch", "torch.distributed.optim", "dualpipe_ref.runtime.pipeline", "torch._dynamo"]
 
 
 def run_ranks(
