@@ -46,7 +46,7 @@ class Tools(NamedTuple):
 def tools_of(machine: Machine) -> Tools:
     """Those of a machine."""
     from dualpipe_ref.bench.chunk_pair import RUNS, TINY_PAIR, V3_PAIR
-    from dualpipe_ref.hopper.on_emulator import LANES, OnEmulator
+    from dualpipe_ref.hopper.on_emulator import LANES, OnEmulator, one_thread
 
     if isinstance(machine, OnEmulator):
         from dualpipe_ref.comm.transport.emulated import Emulated
@@ -55,7 +55,7 @@ def tools_of(machine: Machine) -> Tools:
             TINY_PAIR,
             1,
             lambda grid, half: Emulated(grid, lanes=LANES, link="copying", one_gpu=True),
-            lambda half: _one_thread(),
+            lambda half: one_thread(),
             gc.collect,
             lambda version, sms, ranks: 1 if version == "direct" else 2,
             Topology(2, 1),
@@ -97,17 +97,6 @@ def _on_half(half: Half, taken: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Threads of the emulator want the cores already."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def step(machine: Machine, kept: Kept) -> Iterator[Task]:
     """A whole DualPipe step, all ranks of it on this GPU, beside the CPU run of the same model."""
     import torch
@@ -128,12 +117,13 @@ def _step(tools: Tools, kept: Kept, dtype: Any, name: str) -> Iterator[Row]:
         step_of,
         stepped,
     )
+    from dualpipe_ref.hopper.on_emulator import one_thread
 
     case = Case("dualpipe", tools.ranks, tools.grid, "direct", dtype)
     transport = tools.transport(case.topology, None)
     device: torch.device = transport.device
     blocks = tools.blocks(case.version, DEEPSEEK, case.topology.ranks)
-    with _one_thread() if device.type == "cpu" else nullcontext():
+    with one_thread() if device.type == "cpu" else nullcontext():
         made = step_of(
             case,
             lambda: exchange_on(case, tools.transport(case.topology, None), blocks),

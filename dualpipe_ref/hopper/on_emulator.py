@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from statistics import median
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -107,15 +108,12 @@ class OnEmulator:
         return Work(half, lambda stream: done(_probed(range(half.sms))))
 
     def seconds(self, *works: Work, beside: Work | None = None, runs: int = 1) -> float:
-        took = []
         if beside is not None:
             beside.start(beside.half.stream)
-        for _ in range(min(runs, 1)):
-            began = time.perf_counter()
-            for work in works:
-                work.start(work.half.stream)
-            took.append(time.perf_counter() - began)
-        return median(took)
+        began = time.perf_counter()
+        for work in works:
+            work.start(work.half.stream)
+        return time.perf_counter() - began
 
     def probe(self, communication: Half, compute: Half) -> SmMap:
         mine = self.driver.sms_of(communication.stream)[: communication.sms]
@@ -137,6 +135,17 @@ class OnEmulator:
         """The SMs of computation. Where no context says so, it has all but those that others own."""
         sms = self.driver.sms_of(compute.stream)
         return sms[communication.sms :] if communication.owns_sm else sms
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch has so many inside: several, for matrices as small as these, do nothing but wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _probed(sms: range) -> list[Ran]:
