@@ -3,7 +3,8 @@
 What it is: a grid of as many blocks as SMs are to be used, on a plain stream, beside matmuls that are told nothing, which
 take a block for each SM of the GPU. Once with blocks that wait for one another's flags (dispatch with direct slots, 512
 threads a block, as many as NCCL's Simple protocol has at most), once with blocks that only copy the same bytes (640 threads,
-NCCL's most: NCCL_MAX_NTHREADS in its src/include/device.h). What it is not: NCCL. None of its kernels runs, and no link is used.
+NCCL's most: NCCL_MAX_NTHREADS in its src/include/device.h). What it is not: NCCL. None of its kernels runs, no link is used;
+and the stream goes before that of the matmuls, and the grid is launched as one whose blocks must all find a place at once.
 """
 
 from __future__ import annotations

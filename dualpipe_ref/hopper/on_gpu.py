@@ -34,8 +34,9 @@ from dualpipe_ref.hopper.sm_map import SmMap, ran, sm_map
 
 # So that everything is in its queue before the first work begins: about a millisecond at 1.8 GHz.
 GATE_CYCLES = 2_000_000
-# What owns its SMs by shared memory must have them before computation fills the GPU: some 20 microseconds.
-HEAD_START_CYCLES = 40_000
+# What owns its SMs by shared memory must have them before computation fills the GPU: some 50 microseconds, since heaps are
+# zeroed before.
+HEAD_START_CYCLES = 100_000
 # Of probes: communication stays as long as it takes computation to go through the GPU several times.
 STAY_NS, SHORT_STAY_NS = 2_000_000, 50_000
 PROBE_THREADS, PROBE_ROUNDS = 512, 8
