@@ -16,6 +16,7 @@ from dualpipe_ref.hopper.arithmetic import (
     repetitions,
     sm_tax,
     to_yardstick,
+    waves,
 )
 from dualpipe_ref.schedule.errors import InputError
 
@@ -113,3 +114,14 @@ def test_what_makes_no_sense_is_named() -> None:
         match="goes to a rank of it; got 3 copies to nodes, 0 of them to the own one, 2 to ranks",
     ):
         copies(3, 2, 0, "direct")
+    with pytest.raises(InputError, match="a matmul has a side and SMs; got side 8192 on 0 SMs"):
+        waves(8192, 0)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 132), st.integers(0, 255))
+def test_waves_count_whole_tiles(high: int, wide: int, sms: int, less: int) -> None:
+    """A tile that the matrix fills only in part takes as long as another."""
+    tile = (128 * high, 256 * wide)
+    side = max(1, 4 * tile[0] * wide - less)
+    tiles = len(range(0, side, tile[0])) * len(range(0, side, tile[1]))
+    assert waves(side, sms, tile) == pytest.approx(tiles / sms)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dualpipe_ref.comm.kernels import direct_combine, direct_dispatch, who_ran
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.hopper.kernel_records import KernelBlock, recording
-from dualpipe_ref.hopper.kernel_trace import kernel_trace, write_kernel_trace
+from dualpipe_ref.hopper.kernel_trace import TRACKS_OF_SM, kernel_trace, write_kernel_trace
 from dualpipe_ref.hopper.measuring import Exchanged
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.replay import Launch
@@ -210,3 +210,10 @@ def test_the_timeline_of_a_run_is_read_back(
         write_kernel_trace([], tmp_path / "none.json")
     assert NOTHING not in {word for one in blocks for word in one.ran}
     assert not (tmp_path / "none.json").exists()
+
+
+def test_more_blocks_than_an_sm_can_have_are_refused() -> None:
+    blocks = [KernelBlock("a kernel", 0, one, Ran(3, 0, 9)) for one in range(TRACKS_OF_SM)]
+    assert len(kernel_trace(blocks)["traceEvents"]) == 1 + 3 * TRACKS_OF_SM
+    with pytest.raises(InputError, match="so many blocks at once; got more on SM 3; nearest"):
+        kernel_trace([*blocks, blocks[0]])
