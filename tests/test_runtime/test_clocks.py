@@ -21,7 +21,9 @@ def test_planted_skews_are_found_within_half_of_the_shortest_round_trip(tmp_path
     assert offsets[0] == [0, 0]
     for rank, (offset, error) in enumerate(offsets[1:], 1):
         # One machine has one monotonic clock, so the planted skew is all there is.
-        assert abs(offset - skew(rank)) <= error < SECONDS / 10  # under a millisecond, but for other work
+        assert (
+            abs(offset - skew(rank)) <= error < SECONDS / 10
+        )  # under a millisecond, but for other work
     errors = read_run(tmp_path / "run.json").clock_errors
     assert len(errors) == RANKS
     assert errors[0] == 0

@@ -37,16 +37,9 @@ class Run:
     ) -> None:
         self.mark = f"MARK_OF_THIS_RUN={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")
-        command = [
-            sys.executable,
-            "-m",
-            "tests.test_train.parent",
-            str(processes),
-            str(grace),
-            port,
-        ]
+        command = [sys.executable, "-m", "tests.test_train.parent"]
         self.process = subprocess.Popen(
-            [*command, *what],
+            [*command, str(processes), str(grace), port, *what],
             cwd=ROOT,
             env=os.environ | more | {name: value},
             stdout=subprocess.PIPE,
@@ -270,17 +263,16 @@ def test_torchrun_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def under_torchrun(processes: int) -> subprocess.CompletedProcess[str]:
-    arguments = [
-        "--nproc-per-node=2",
-        "-m",
-        "tests.test_train.parent",
-        str(processes),
-        "1",
-        "-",
-        "say",
-    ]
+    parent = ["-m", "tests.test_train.parent", str(processes), "1", "-", "say"]
     return subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            *parent,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
