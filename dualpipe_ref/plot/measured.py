@@ -64,15 +64,16 @@ def measured(
     Floats are written with four digits, from a thousand on as whole numbers. Without the file it says which command makes it (default
     `dualpipe-ref bench NAME`).
 
-    >>> print(measured("none", ["what"], lambda found: [["x"]]).data)
-    <p>Not here: the values that <code>dualpipe-ref bench none</code> measures.</p>
+    >>> print(measured("none", ["what"], lambda found: [["x"]], "Steps & times.").data)
+    <p>Steps &amp; times. Not here: <code>dualpipe-ref bench none</code> measures them.</p>
     """
     from IPython.display import HTML
 
     found = results(name, folder)
     if not found:
         words = html.escape(command or f"dualpipe-ref bench {name}")
-        return HTML(f"<p>Not here: the values that <code>{words}</code> measures.</p>")
+        told = f"{html.escape(caption)} Not here: <code>{words}</code> measures them."
+        return HTML(f"<p>{told.strip()}</p>")
     first = f"{caption} ({found.source})".strip()
     body = "".join(_row("td", line) for line in lines(found))
     return HTML(
