@@ -11,6 +11,7 @@ import pytest
 
 from dualpipe_ref import InputError
 from tests.multinode.namespaces import namespaces, remove_leftovers, two_nodes, why_not
+from tests.signals import control_c_counts
 from tests.test_project.files import ROOT
 
 REASON = why_not() or ""
@@ -32,6 +33,7 @@ def holding() -> tuple[subprocess.Popen[str], set[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        preexec_fn=control_c_counts,
     )
     assert process.stdout is not None
     return process, set(process.stdout.readline().split())

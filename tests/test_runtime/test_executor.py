@@ -48,7 +48,7 @@ def outcome(
         (2, 1),
         (4, 1),
         (2, 2),
-        pytest.param(4, 2, marks=pytest.mark.slow),
+        (4, 2),
         pytest.param(8, 1, marks=pytest.mark.slow),
         pytest.param(8, 2, marks=pytest.mark.slow),
     ],
