@@ -17,7 +17,7 @@ def check(plan: Plan) -> Plan:
     >>> check(replace(Plan(), gpus=2000))
     Traceback (most recent call last):
     dualpipe_ref.schedule.errors.InputError: GPUs are whole pipelines: a multiple of pipeline x tensor x experts' ranks / tensor \
-= 1024; got gpus = 2000, 976 too many; nearest legal: gpus = 2048
+= 1024; got gpus = 2000, 48 too few; nearest legal: gpus = 2048
     """
     for name in ("gpus", "pipeline", "tensor", "expert_ranks", "sequences", "length", "micro"):
         require_int(name, getattr(plan, name), 1)
@@ -92,15 +92,23 @@ def _check_experts(plan: Plan) -> None:
         )
 
 
+def _off(name: str, value: int, nearest: int) -> str:
+    """
+    >>> _off("gpus", 2000, 2048), _off("gpus", 2050, 2048)
+    ('gpus = 2000, 48 too few', 'gpus = 2050, 2 too many')
+    """
+    by = f"{nearest - value} too few" if value < nearest else f"{value - nearest} too many"
+    return f"{name} = {value}, {by}"
+
+
 def _check_gpus(plan: Plan) -> None:
     side = max(plan.tensor, plan.expert_ranks)
     unit = plan.pipeline * side
     if plan.gpus % unit:
         nearest = max(1, round(plan.gpus / unit)) * unit
-        over = plan.gpus % unit
         raise InputError(
             f"GPUs are whole pipelines: a multiple of pipeline x tensor x experts' ranks / tensor = {unit}",
-            f"gpus = {plan.gpus}, {over} too many",
+            _off("gpus", plan.gpus, nearest),
             f"gpus = {nearest}",
         )
 
@@ -130,7 +138,7 @@ def _check_batch(plan: Plan) -> None:
         nearest = max(1, round(plan.sequences / unit)) * unit
         raise InputError(
             f"a batch is whole micro-batches of all {plan.data} pipelines: a multiple of data x micro = {unit} sequences",
-            f"sequences = {plan.sequences}, {plan.sequences % unit} too many",
+            _off("sequences", plan.sequences, nearest),
             f"sequences = {nearest}",
         )
     try:
