@@ -57,7 +57,7 @@ def kernels(machine: Machine, kept: Kept) -> Iterator[Task]:
 def _version(
     machine: Machine, kept: Kept, version: str, grid: Topology, blocks: int, name: str
 ) -> Iterator[Row]:
-    from dualpipe_ref.hopper.measuring import check_torch_ways
+    from dualpipe_ref.hopper.torch_ways import check_torch_ways
 
     made = machine.exchange(version, grid, blocks)
     sms = blocks * grid.ranks

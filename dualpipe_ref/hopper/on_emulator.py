@@ -19,14 +19,12 @@ from dualpipe_ref.hopper.measuring import (
     TINY,
     Exchanged,
     Work,
-    done,
     exchanged,
-    torch_combine,
-    torch_dispatch,
 )
 from dualpipe_ref.hopper.replay import again
 from dualpipe_ref.hopper.reserve import Half
 from dualpipe_ref.hopper.sm_map import Ran, SmMap, ran, sm_map
+from dualpipe_ref.hopper.torch_ways import done, torch_combine, torch_dispatch
 
 LANES = 8
 STAY, PROBE_THREADS = 200, 4

@@ -23,14 +23,12 @@ from dualpipe_ref.hopper.measuring import (
     V3,
     Exchanged,
     Work,
-    done,
     exchanged,
-    torch_combine,
-    torch_dispatch,
 )
 from dualpipe_ref.hopper.replay import start
 from dualpipe_ref.hopper.reserve import Half
 from dualpipe_ref.hopper.sm_map import SmMap, ran, sm_map
+from dualpipe_ref.hopper.torch_ways import done, torch_combine, torch_dispatch
 
 # So that everything is in its queue before the first work begins: about a millisecond at 1.8 GHz.
 GATE_CYCLES = 2_000_000

@@ -9,9 +9,10 @@ import pytest
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.hopper.cuda_driver import split_rule
 from dualpipe_ref.hopper.kernel_records import empty_records
-from dualpipe_ref.hopper.measuring import Shape, check_torch_ways
+from dualpipe_ref.hopper.measuring import Shape
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import GREEN, OWNED, PLAIN, Reservation, nearest_split, reserve
+from dualpipe_ref.hopper.torch_ways import check_torch_ways
 from dualpipe_ref.hopper.ways import ways
 from dualpipe_ref.schedule.errors import InputError
 from tests.gpu.conftest import IS_EMULATED

@@ -18,10 +18,11 @@ from dualpipe_ref.bench.results import Row
 from dualpipe_ref.cli import main
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.hopper.emulated_driver import A100, EmulatedDriver
-from dualpipe_ref.hopper.measuring import Work, check_torch_ways
+from dualpipe_ref.hopper.measuring import Work
 from dualpipe_ref.hopper.on_emulator import OnEmulator
 from dualpipe_ref.hopper.reserve import Half, reserve
 from dualpipe_ref.hopper.sm_map import SmMap, roles_of
+from dualpipe_ref.hopper.torch_ways import check_torch_ways
 from dualpipe_ref.plot import draw_sm_map
 from dualpipe_ref.schedule.errors import InputError
 
