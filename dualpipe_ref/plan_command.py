@@ -78,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0; 2 where no plan of a ranking keeps the rules. `InputError` where a plan breaks one or a file cannot be read."""
+    """0, or an `InputError` where a plan breaks a rule or a file cannot be read."""
     if options.fetch_trace:
         return _fetch(options.fetch_trace)
     if options.trace:
@@ -89,9 +89,7 @@ def run(options: argparse.Namespace) -> int:
         return _print(options, report.published_data(), plan_text.published_text)
     plan = plan_from(options)
     if options.rank:
-        data = ranking(plan, options.rank)
-        _print(options, data, plan_text.ranking_text)
-        return 0 if any(not row["why"] for row in data["rows"]) else 2
+        return _print(options, ranking(plan, options.rank), plan_text.ranking_text)
     if options.sensitivity:
         found = list(sensitivity(plan))
         return _print(options, report.sensitivity_data(plan, found), plan_text.sensitivity_text)
@@ -104,8 +102,8 @@ def run(options: argparse.Namespace) -> int:
     if options.explain:
         rows = [one._asdict() for one in explain(step)]
         return _print(options, rows, plan_text.explained_text)
-    found_step = report.step_data(step, find_run(options.name or next(iter(RUNS))))
-    return _print(options, found_step, plan_text.step_text)
+    data = report.step_data(step, find_run(options.name or next(iter(RUNS))))
+    return _print(options, data, plan_text.step_text)
 
 
 def _print(options: argparse.Namespace, data: Any, as_text: Any) -> int:
