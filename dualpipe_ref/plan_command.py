@@ -9,6 +9,7 @@ from typing import Any
 
 from dualpipe_ref import plan_text
 from dualpipe_ref.schedule import InputError
+from dualpipe_ref.schedule.errors import one_of
 from dualpipe_ref.schedule.files import write_text
 from dualpipe_ref.simulate.chunk_bytes import POLICIES
 from dualpipe_ref.simulate.cluster import (
@@ -118,11 +119,11 @@ def plan_from(options: argparse.Namespace) -> Plan:
     given = {name: getattr(options, name) for name in names}
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if options.schedule is not None:
-        changed["schedule"] = _one_of("schedule", options.schedule, SCHEDULES)
+        changed["schedule"] = one_of("schedule", options.schedule, SCHEDULES)
         if options.schedule != plan.schedule and options.chunks is None:
             changed["chunks"] = None
     if options.policy is not None:
-        changed["policy"] = _one_of("policy", options.policy, POLICIES)
+        changed["policy"] = one_of("policy", options.policy, POLICIES)
     if options.device is not None:
         changed["device"] = find_device(options.device)
     if options.transport is not None:
@@ -132,15 +133,6 @@ def plan_from(options: argparse.Namespace) -> Plan:
     }
     changed["kernels"] = plan.kernels.changed(**_pairs("constant", options.constant))
     return replace(plan, **changed)
-
-
-def _one_of(name: str, value: str, legal: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    if value in legal:
-        return value
-    nearest = get_close_matches(value, legal, n=1, cutoff=0)[0]
-    raise InputError(f"{name} is one of {', '.join(legal)}", repr(value), repr(nearest))
 
 
 def _pairs(option: str, given: list[str], *, whole: bool = False) -> dict[str, float]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from dualpipe_ref.plot.chooser_data import chooser_data, in_microbatches
 from dualpipe_ref.plot.controls import Control, completed, number, select
 from dualpipe_ref.plot.exact import exact_number, whole_number
-from dualpipe_ref.schedule.errors import InputError, shortened
+from dualpipe_ref.schedule.errors import InputError, one_of
 from dualpipe_ref.simulate.chunk_bytes import POLICIES, check_policy
 from dualpipe_ref.simulate.cluster import DEVICES, TRANSPORTS, Plan, find_device, find_transport
 from dualpipe_ref.simulate.cluster.published import find_run
@@ -57,7 +56,7 @@ def answer(state: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = completed(state, DEFAULTS)
     plan = plan_of(given)
-    found = ranking(plan, _one_of("compare", given["compare"], COMPARED))
+    found = ranking(plan, one_of("compare", given["compare"], COMPARED))
     if not any("step_s" in row for row in found["rows"]):
         reasons = {row["why"] for row in found["rows"]}
         if len(reasons) == 1:
@@ -85,7 +84,7 @@ def plan_of(state: Mapping[str, Any]) -> Plan:
     (128, 141.0)
     """
     given = completed(state, DEFAULTS)
-    base = find_run(MODELS[_one_of("model", given["model"], MODELS)]).plan
+    base = find_run(MODELS[one_of("model", given["model"], MODELS)]).plan
     pipeline = whole_number("pipeline", given["pipeline"], 2, MOST_RANKS)
     microbatches = whole_number("microbatches", given["microbatches"], 1)
     if pipeline * microbatches > MOST_CELLS:
@@ -106,10 +105,10 @@ def plan_of(state: Mapping[str, Any]) -> Plan:
         pipeline=pipeline,
         sequences=microbatches * data,
         micro=1,
-        schedule=_one_of("schedule", given["schedule"], SCHEDULES),
+        schedule=one_of("schedule", given["schedule"], SCHEDULES),
         chunks=None,
         policy=check_policy(given["policy"]),
-        precision=_one_of("precision", given["precision"], PRECISIONS),
+        precision=one_of("precision", given["precision"], PRECISIONS),
         transport=find_transport(str(given["transport"])),
         sms=_optional("sms", given),
         **sizes,
@@ -124,7 +123,7 @@ def _layers(given: Mapping[str, Any], base: Plan) -> int:
 
 
 def _device(given: Mapping[str, Any]) -> Any:
-    device = find_device(_one_of("device", given["device"], DEVICES))
+    device = find_device(one_of("device", given["device"], DEVICES))
     if given["memory"] in (None, ""):
         return device
     return replace(device, memory=float(exact_number("memory", given["memory"])))
@@ -133,13 +132,6 @@ def _device(given: Mapping[str, Any]) -> Any:
 def _optional(name: str, given: Mapping[str, Any]) -> int | None:
     """A number that may be left to the package."""
     return None if given[name] in (None, "") else whole_number(name, given[name], 1)
-
-
-def _one_of(name: str, value: object, legal: Any) -> str:
-    if value in legal:
-        return str(value)
-    close = get_close_matches(shortened(value), legal, n=1, cutoff=0)
-    raise InputError(f"{name} is one of {', '.join(legal)}", shortened(value), repr(close[0]))
 
 
 def controls(state: Mapping[str, Any]) -> list[Control]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -70,3 +72,18 @@ def _nearest_int(value: object, minimum: int) -> int:
         return max(minimum, min(MOST_INT, round(float(value))))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return minimum
+
+
+def one_of(name: str, value: object, legal: Iterable[str]) -> str:
+    """Return a legal value; raise `InputError` with the most similar one for any other.
+
+    >>> one_of("policy", "norm", ("none", "norms"))
+    Traceback (most recent call last):
+    dualpipe_ref.schedule.errors.InputError: policy is one of none, norms; got 'norm'; nearest legal: 'norms'
+    """
+    known = list(legal)
+    if value in known:
+        return str(value)
+    told = shortened(value).strip("'")
+    (nearest,) = get_close_matches(told, known, n=1, cutoff=0)
+    raise InputError(f"{name} is one of {', '.join(known)}", shortened(value), repr(nearest))

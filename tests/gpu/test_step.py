@@ -22,6 +22,7 @@ from dualpipe_ref.bench.whole_step import (
 )
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
+from dualpipe_ref.hopper.on_emulator import one_thread
 from tests.gpu.conftest import IS_EMULATED
 
 P, GRID = (2, Topology(2, 1)) if IS_EMULATED else (4, Topology(2, 2))
@@ -29,10 +30,8 @@ P, GRID = (2, Topology(2, 1)) if IS_EMULATED else (4, Topology(2, 2))
 
 @pytest.fixture(autouse=True)
 def one_thread_a_rank() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def blocks_of(transport: Any) -> int:

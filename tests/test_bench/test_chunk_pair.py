@@ -28,6 +28,7 @@ from dualpipe_ref.bench.chunk_trace import TRACKS, Recording, chunk_trace
 from dualpipe_ref.bench.whole_step import version_on
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
+from dualpipe_ref.hopper.on_emulator import one_thread
 from dualpipe_ref.plot.trace import write_events
 from dualpipe_ref.runtime.all_ranks import all_ranks
 from dualpipe_ref.runtime.overlap import serial_order
@@ -37,10 +38,8 @@ from dualpipe_ref.simulate.lanes import Lane, PairRun, needs, published_order
 
 @pytest.fixture(autouse=True)
 def one_thread_a_rank() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def pair_on(version: str) -> tuple[ChunkPair, Recording]:

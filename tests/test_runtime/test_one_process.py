@@ -22,6 +22,7 @@ from dualpipe_ref.bench.whole_step import (
 )
 from dualpipe_ref.comm.topology import Topology
 from dualpipe_ref.comm.transport.emulated import Emulated
+from dualpipe_ref.hopper.on_emulator import one_thread
 from dualpipe_ref.plot.trace import trace_events
 from dualpipe_ref.runtime.failure import StepError
 from dualpipe_ref.runtime.one_process import OneProcess
@@ -33,10 +34,8 @@ ALONE, TWO = Topology(1, 1), Topology(2, 1)
 
 @pytest.fixture(autouse=True)
 def one_thread_a_rank() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def made(case: Case, **more: Any) -> OneProcess:
